@@ -1,0 +1,1 @@
+"""The leaf: value types, errors and settings. Imports nothing of the project."""

@@ -1,0 +1,117 @@
+"""Settings: the only reader of the environment, of `.env` and of `switchyard.toml`.
+
+Precedence: environment, then `.env` in the working folder, then `switchyard.toml` in SWITCHYARD_HOME, then the defaults.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from core.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+PROVIDER_KEYS = {"openai": "OPENAI_API_KEY", "deepseek": "DEEPSEEK_API_KEY", "google_genai": "GOOGLE_API_KEY"}
+BASE_URLS = {"openai": "OPENAI_BASE_URL", "deepseek": "DEEPSEEK_BASE_URL", "google_genai": "GOOGLE_BASE_URL"}
+
+
+class ExpertModels(BaseModel):
+    """Models of one expert, where they differ from the general ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    inferior: str | None = None
+    superior: str | None = None
+
+
+class Settings(BaseModel):
+    """Everything that can be set. Model specs are written `provider:name`; times are in seconds."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    home: Path = Path(".switchyard")
+    experts_dir: Path = ROOT / "experts"
+    indexes_dir: Path = ROOT / "indexes"
+    artifacts_dir: Path = ROOT / "artifacts"
+    database_url: SecretStr | None = None
+    encoder: str = "minilm-int8"
+    inferior: str | None = None
+    superior: str | None = None
+    general: str | None = Field(None, description="answers out-of-scope questions, marked as ungrounded")
+    model_deadline_s: float = Field(60.0, gt=0)
+    model_retries: int = Field(2, ge=0, le=10)
+    max_question_chars: int = Field(8_000, gt=0)
+    expert: dict[str, ExpertModels] = {}
+    keys: dict[str, SecretStr] = Field({}, repr=False)
+    base_urls: dict[str, str] = {}
+
+    def key(self, provider: str) -> SecretStr | None:
+        """The provider's key, or None."""
+        return self.keys.get(provider)
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy's URL of the store."""
+        if self.database_url:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.home.resolve() / 'switchyard.db'}"
+
+
+_FROM_ENV = {
+    "SWITCHYARD_HOME": "home",
+    "SWITCHYARD_EXPERTS": "experts_dir",
+    "SWITCHYARD_INDEXES": "indexes_dir",
+    "SWITCHYARD_ARTIFACTS": "artifacts_dir",
+    "SWITCHYARD_ENCODER": "encoder",
+    "SWITCHYARD_INFERIOR": "inferior",
+    "SWITCHYARD_SUPERIOR": "superior",
+    "SWITCHYARD_GENERAL": "general",
+    "SWITCHYARD_MODEL_DEADLINE_S": "model_deadline_s",
+    "SWITCHYARD_MODEL_RETRIES": "model_retries",
+    "SWITCHYARD_MAX_QUESTION_CHARS": "max_question_chars",
+    "DATABASE_URL": "database_url",
+}
+
+
+def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Read the settings afresh.
+
+    Raises InputError with the field's name when a value cannot be used.
+    """
+    env = {k: v for k, v in dotenv_values((folder or Path.cwd()) / ".env").items() if v}
+    env |= {k: v for k, v in (os.environ if environ is None else environ).items() if v}
+    home = Path(env.get("SWITCHYARD_HOME", ".switchyard"))
+    values: dict[str, Any] = _read_toml(home / "switchyard.toml")
+    values |= {field: env[name] for name, field in _FROM_ENV.items() if name in env}
+    values["keys"] = {p: env[name] for p, name in PROVIDER_KEYS.items() if name in env}
+    values["base_urls"] = values.get("base_urls", {}) | {p: env[n] for p, n in BASE_URLS.items() if n in env}
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"Setting {where!r}: {first['msg']}. See .env.example for what can be set.") from None
+
+
+@cache
+def settings() -> Settings:
+    """The process's settings, read once, on first use."""
+    return load_settings()
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid TOML: {error}") from None
+    if "keys" in values:
+        raise InputError(f"{path} holds keys: put them into the environment or .env instead.")
+    return values

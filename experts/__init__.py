@@ -1,0 +1,1 @@
+"""One folder an expert, found by looking: there is no list to edit."""

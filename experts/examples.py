@@ -1,0 +1,42 @@
+"""Labelled examples for the routers: utterances, questions and titles of every expert, and the out-of-scope bank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.types import OUT_OF_SCOPE
+from experts.discovery import Expert, out_of_scope
+from retrieval.chunking import chunk
+from retrieval.loaders import load_folder
+
+Examples = tuple[list[str], list[str]]
+"""(texts, labels), of equal length"""
+
+MAX_TITLES = 300
+
+
+def router_examples(experts: dict[str, Expert], folder: Path) -> Examples:
+    """What the routers learn from: `train` utterances and questions, titles of the documents, and the `train` part of the out-of-scope bank."""
+    rows = {text: e.name for e in experts.values() for text in _texts(e)}
+    rows |= {text: OUT_OF_SCOPE for text in out_of_scope(folder, "train") if text not in rows}
+    return list(rows), list(rows.values())
+
+
+def held_out_examples(experts: dict[str, Expert], folder: Path, *splits: str) -> Examples:
+    """Utterances of the named splits with their labels, out-of-scope ones included."""
+    rows = [(text, e.name) for e in experts.values() for text in e.utterances(*splits)]
+    rows += [(text, OUT_OF_SCOPE) for text in out_of_scope(folder, *splits)]
+    return [t for t, _ in rows], [label for _, label in rows]
+
+
+def router_files(experts: dict[str, Expert], folder: Path) -> list[Path]:
+    """The files that `router_examples` reads."""
+    files = [folder / "out_of_scope.csv"]
+    for e in experts.values():
+        files += [e.folder / "utterances.csv", *e.depends_on()]
+    return [f for f in files if f.exists()]
+
+
+def _texts(expert: Expert) -> list[str]:
+    titles = list(dict.fromkeys(p.title for p in chunk(load_folder(expert.corpus)) if p.title))
+    return [*expert.utterances("train"), *(item.question for item in expert.questions("train")), *titles[:MAX_TITLES]]

@@ -1,0 +1,98 @@
+"""The Python API: `ask`, `aask` and `stream`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any, cast
+
+from langchain_core.messages import HumanMessage
+from langchain_core.runnables import RunnableConfig
+
+from core.types import Answer
+from graph.app import Compiled, build_graph, thread_memory
+from graph.services import Services, services
+from graph.state import Context, Input
+
+
+def ask(
+    question: str,
+    *,
+    expert: str = "auto",
+    model: str | None = None,
+    router: str | None = None,
+    escalate: bool = True,
+    images: Sequence[str] = (),
+    thread: str | None = None,
+) -> Answer:
+    """Ask one question.
+
+    expert: a name, or `auto` for the router's choice. model: a spec such as `openai:gpt-5-mini` instead of the inferior one. router: a kind.
+    escalate: whether the superior model may be asked. thread: continue a conversation; None starts one.
+    Raises InputError for a question or name that cannot be used, ModelError when no model answers.
+    """
+    context = Context(expert=expert, model=model, router=router, escalate=escalate, images=images)
+    return run(question, context, thread)
+
+
+async def aask(question: str, **keywords: Any) -> Answer:
+    """As `ask`, without blocking the event loop."""
+    return await asyncio.to_thread(ask, question, **keywords)
+
+
+def stream(
+    question: str,
+    *,
+    expert: str = "auto",
+    model: str | None = None,
+    router: str | None = None,
+    escalate: bool = True,
+    images: Sequence[str] = (),
+    thread: str | None = None,
+) -> Iterator[dict[str, Any]]:
+    """As `ask`, in events {type, data}: route, passages, draft_token, draft_rejected, token, and `answer` last, once the turn is stored.
+
+    The `token`s together are the answer's text; draft tokens are provisional.
+    """
+    return events(question, Context(expert=expert, model=model, router=router, escalate=escalate, images=images), thread)
+
+
+def run(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Answer:
+    """`ask` with a context of one's own."""
+    last = {}
+    for last in events(question, context, thread, given):
+        pass
+    return Answer.from_dict(last["data"])
+
+
+def events(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Iterator[dict[str, Any]]:
+    """`stream` with a context of one's own."""
+    graph = compiled(given or services())
+    config: RunnableConfig = {"configurable": {"thread_id": thread or uuid.uuid4().hex}}
+    turn = cast(Input, {"messages": [HumanMessage(question)]})
+    answer: dict[str, Any] = {}
+    # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
+    modes = ["custom", "values"]
+    for namespace, mode, data in graph.stream(turn, config, context=context, stream_mode=modes, subgraphs=True, durability="exit"):  # type: ignore[call-overload]
+        if mode == "custom":
+            yield data
+        elif not namespace:
+            answer = data.get("answer") or answer
+    yield {"type": "answer", "data": answer}
+
+
+@cache
+def compiled(given: Services) -> Compiled:
+    """The graph with its memory, once per services."""
+    return build_graph(given, checkpointer=thread_memory(given))
+
+
+def forget(thread: str, given: Services | None = None) -> None:
+    """Delete a thread: its memory and its runs."""
+    from store.runs import delete_thread
+
+    shared = given or services()
+    compiled(shared).checkpointer.delete_thread(thread)  # type: ignore[union-attr]
+    delete_thread(shared.engine, thread)

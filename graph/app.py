@@ -1,0 +1,73 @@
+"""The wiring: reads as the drawing.
+
+    START -> prepare -> route -+-> <expert> ... -+-> decide -> respond -> END
+                               +-> superior -----+     |
+                               +-> decline -> respond  +-> <expert> (retrieve again) | superior
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import partial
+from typing import Any
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+
+from graph.nodes.decide import after_decide, decide
+from graph.nodes.decline import decline
+from graph.nodes.expert import expert_graph
+from graph.nodes.prepare import prepare
+from graph.nodes.respond import respond
+from graph.nodes.route import after_route, route
+from graph.nodes.superior import superior
+from graph.services import Services, services
+from graph.state import Context, Input, Output, State
+
+Compiled = CompiledStateGraph[State, Context, Input, Output]
+
+
+def build_graph(given: Services | None = None, *, checkpointer: BaseCheckpointSaver[str] | bool | None = None) -> Compiled:
+    """A compiled graph, ready to invoke. Touches no network and needs no key; `checkpointer` remembers threads (see `thread_memory`)."""
+    shared = given or services()
+    builder = StateGraph(State, context_schema=Context, input_schema=Input, output_schema=Output)
+    experts = list(shared.experts)
+    builder.add_node("prepare", partial(prepare, shared))
+    builder.add_node("route", partial(route, shared))
+    for name in experts:
+        builder.add_node(name, expert_graph(shared, name))
+        builder.add_edge(name, "decide")
+    builder.add_node("superior", partial(superior, shared))
+    builder.add_node("decline", partial(decline, shared))
+    builder.add_node("decide", partial(decide, shared))
+    builder.add_node("respond", partial(respond, shared))
+    builder.add_edge(START, "prepare")
+    builder.add_edge("prepare", "route")
+    builder.add_conditional_edges("route", partial(after_route, shared), [*experts, "superior", "decline"])
+    builder.add_edge("superior", "decide")
+    builder.add_conditional_edges("decide", partial(after_decide, shared), [*experts, "superior", "respond"])
+    builder.add_edge("decline", "respond")
+    builder.add_edge("respond", END)
+    return builder.compile(checkpointer=checkpointer, name="switchyard")
+
+
+def make_graph() -> Compiled:
+    """For `langgraph.json`: the LangGraph server brings its own checkpointer."""
+    return build_graph()
+
+
+def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
+    """The checkpointer of the application: SQLite in SWITCHYARD_HOME. Shared by threads; closed with the process."""
+    from langgraph.checkpoint.sqlite import SqliteSaver
+
+    home = given.settings.home
+    home.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(home / "threads.db", check_same_thread=False, timeout=10)
+    connection.execute("PRAGMA synchronous=FULL")
+    return SqliteSaver(connection)
+
+
+def drawing(given: Services | None = None) -> Any:
+    """The graph's drawing (`.draw_mermaid()`), experts opened."""
+    return build_graph(given).get_graph(xray=1)

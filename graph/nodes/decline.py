@@ -1,0 +1,57 @@
+"""decline: what no expert covers, politely; or the general model's answer, marked as ungrounded, where one is configured."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langgraph.config import get_stream_writer
+
+from core.types import ModelUse, Notice, Tier
+from graph.drafting import call
+from graph.prompts import ungrounded
+from graph.services import Services
+from graph.state import Draft, State, Verdict
+
+UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
+_FOREIGN = {
+    "der die das und ist wie wann warum nicht ein eine wer": "German",
+    "le la les est et pourquoi quand comment une des qui dans": "French",
+    "el los las es por cuándo cómo qué una para del": "Spanish",
+    "il lo gli perché quando come una è di che": "Italian",
+}
+
+
+def decline(services: Services, state: State) -> dict[str, Any]:
+    """A draft that is final: no expert is asked."""
+    general = services.settings.general
+    if not general:
+        text = declined_text(services, state["question"])
+        return {"drafts": [_draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])]}
+    writer = get_stream_writer()
+    messages = ungrounded(state["question"], state["messages"][:-1])
+    reply, notices = call(services, general, Tier.SUPERIOR, messages, lambda piece: writer({"type": "draft_token", "data": piece}))
+    return {"drafts": [_draft(reply.text.strip(), reply.use, [*notices, Notice("model", UNGROUNDED)])]}
+
+
+def declined_text(services: Services, question: str) -> str:
+    """What is covered, with a question to try for each expert."""
+    lines = [f"- **{e.card.title}**: {e.card.description}" + (f" Try: *{e.card.examples[0]}*" if e.card.examples else "") for e in services.experts.values()]
+    language = not_english(question)
+    opening = f"I answer questions in English; this one looks like {language}." if language else "That is outside what my experts cover, so I would rather not guess."
+    return "\n".join([opening, "", "I can help with:", *lines])
+
+
+def not_english(question: str) -> str | None:
+    """The language a question seems to be in when it is not English."""
+    letters = [c for c in question if c.isalpha()]
+    if letters and sum(not c.isascii() for c in letters) > len(letters) / 3:
+        return "another script"
+    said = set(question.lower().replace("?", " ").replace("¿", " ").split())
+    counts = {language: len(said & set(markers.split())) for markers, language in _FOREIGN.items()}
+    best = max(counts, key=lambda language: counts[language])
+    return best if counts[best] >= 2 and not said & {"the", "what", "how", "why", "when", "is", "are", "my"} else None
+
+
+def _draft(text: str, use: ModelUse, notices: list[Notice]) -> Draft:
+    verdict = Verdict(confidence=0.0, parts={}, answers=bool(use.model), citations=[])
+    return Draft("", text, [], use, verdict, 1, notices=notices)

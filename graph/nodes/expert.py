@@ -1,0 +1,63 @@
+"""One expert's subgraph: retrieve -> answer -> judge."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from langgraph.config import get_stream_writer
+from langgraph.graph import END, START, StateGraph
+from langgraph.runtime import Runtime
+
+from core.types import Hit, Tier
+from graph.drafting import Task, write
+from graph.services import Services
+from graph.state import Context, ExpertState
+
+WIDER = 2
+"""The second attempt reads this many times as many passages."""
+
+
+def expert_graph(services: Services, name: str) -> Any:
+    """Compile the subgraph of one expert. It keeps no checkpoints of its own."""
+    builder = StateGraph(ExpertState, context_schema=Context)
+    builder.add_node("retrieve", partial(retrieve, services, name))
+    builder.add_node("answer", partial(answer, services, name))
+    builder.add_edge(START, "retrieve")
+    builder.add_edge("retrieve", "answer")
+    builder.add_edge("answer", END)
+    return builder.compile(checkpointer=False, name=name)
+
+
+def retrieve(services: Services, name: str, state: ExpertState) -> dict[str, Any]:
+    """The expert's best passages."""
+    k = services.expert(name).card.passages * (WIDER if state["attempt"] > 1 else 1)
+    hits = search(services, name, state["question"], k)
+    get_stream_writer()({"type": "passages", "data": [hit.as_dict() for hit in hits]})
+    return {"hits": hits}
+
+
+def search(services: Services, name: str, question: str, k: int) -> list[Hit]:
+    """The `k` best passages of one expert, by its own `retrieve` where `expert.py` has one."""
+    index, vector = services.index(name), services.encoder.encode([question])[0]
+    own = services.expert(name).overrides.get("retrieve")
+    hits: list[Hit] = own(index, question, vector, k) if own else index.search(question, vector, k)
+    return hits
+
+
+def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[Context]) -> dict[str, Any]:
+    """A draft by the inferior model, judged."""
+    context = runtime.context or Context()
+    task = Task(
+        question=state["question"],
+        expert=name,
+        scores=state["route"]["scores"],
+        hits=state["hits"],
+        history=state.get("messages") or [],
+        tier=Tier.INFERIOR,
+        spec=context.model or services.tiers(name)[Tier.INFERIOR],
+        attempt=state["attempt"],
+        live=state["solo"] and state["attempt"] == 1,
+        explicit=context.model is not None,
+    )
+    return {"drafts": [write(services, task, get_stream_writer())]}

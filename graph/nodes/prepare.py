@@ -1,0 +1,38 @@
+"""prepare: check the question and make a follow-up stand alone."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+from langchain_core.messages import HumanMessage
+from langgraph.runtime import Runtime
+
+from core.errors import InputError
+from graph.followup import stand_alone
+from graph.services import Services
+from graph.state import Context, State
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+
+
+def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Raises InputError for a question that cannot be asked."""
+    messages = state.get("messages") or []
+    if not messages or not isinstance(messages[-1], HumanMessage):
+        raise InputError('Expected a question as the last message, e.g. {"messages": [("user", "How long is a sleep cycle?")]}.')
+    question = clean_question(messages[-1].text, services.settings.max_question_chars)
+    if runtime.context and runtime.context.expert != "auto":
+        services.expert(runtime.context.expert)
+    return {"question": stand_alone(question, state.get("question")), "started": time.perf_counter(), "attempt": 1}
+
+
+def clean_question(text: str, limit: int) -> str:
+    """Without control characters. Raises InputError when nothing is left, or more than `limit` characters."""
+    question = _CONTROL.sub("", text).strip()
+    if not re.search(r"\w", question):
+        raise InputError("Expected a question; got an empty one. Try: switchyard ask \"How long is a sleep cycle?\"")
+    if len(question) > limit:
+        raise InputError(f"Expected a question of at most {limit:,} characters; got {len(question):,}. Shorten it, or put the text into an expert's corpus.")
+    return question

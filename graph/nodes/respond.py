@@ -1,0 +1,117 @@
+"""respond: the answer object, from the accepted drafts; one row in `runs`."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
+from langgraph.config import get_stream_writer
+from langgraph.runtime import Runtime
+
+from core.types import Answer, Escalation, Hit, ModelUse, Notice, Outcome, Route, Tier
+from graph.drafting import renumbered
+from graph.nodes.decide import best, reason
+from graph.services import Services
+from graph.state import Context, Draft, State
+from llms.prices import cost_usd
+from store.runs import record
+
+
+def respond(services: Services, state: State, runtime: Runtime[Context], config: RunnableConfig) -> dict[str, Any]:
+    """Compose, store, and hand over."""
+    context = runtime.context or Context()
+    thread = str(config.get("configurable", {}).get("thread_id") or uuid.uuid4().hex)
+    answer = compose(services, state, thread)
+    body = answer.as_dict()
+    record(services.engine, state["messages"][-1].text, body, answer.confidence_parts, context.owner)
+    if not any(draft.streamed for draft in state["drafts"]):
+        get_stream_writer()({"type": "token", "data": answer.answer})
+    return {"answer": body, "messages": [AIMessage(answer.answer, additional_kwargs={"run_id": answer.run_id})]}
+
+
+def compose(services: Services, state: State, thread: str) -> Answer:
+    """The answer object of a finished turn."""
+    found, drafts = Route(**state["route"]), state["drafts"]
+    outcome, kept = settle(services, found, drafts)
+    text, citations = renumbered(kept)
+    notices = [n for d in drafts for n in d.notices]
+    if outcome is Outcome.UNKNOWN:
+        text, citations = unknown_text(services, found), []
+    if name := state.get("safety"):
+        notice = next(r.notice for e in services.experts.values() for r in e.card.safety if r.name == name)
+        notices.insert(0, Notice("safety", notice))
+        text = f"**{notice}**\n\n{text}"
+    models = [d.use for d in drafts if d.use.model]
+    top = best(kept or drafts)
+    return Answer(
+        answer=text,
+        expert=found.expert,
+        route=found,
+        citations=citations,
+        passages=_passages(kept or drafts),
+        confidence=round(top.verdict.confidence, 4),
+        confidence_parts={k: round(v, 4) for k, v in top.verdict.parts.items()},
+        outcome=outcome,
+        grounded=bool(citations),
+        escalation=escalation(services, state),
+        notices=list(dict.fromkeys(notices)),
+        models=models,
+        cost_usd=_total([m.cost_usd for m in models]),
+        cost_always_superior_usd=always_superior(services, found, models),
+        latency_ms=round((time.perf_counter() - state["started"]) * 1000, 2),
+        thread_id=thread,
+        run_id=uuid.uuid4().hex,
+    )
+
+
+def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[Outcome, list[Draft]]:
+    """How the turn ended, and the drafts that make the answer."""
+    if not found.experts:
+        return Outcome.DECLINED, list(drafts)
+    fit = [d for d in drafts if d.verdict.answers and (d.verdict.confidence >= services.policy.answer_at or d.streamed)]
+    if not fit:
+        return Outcome.UNKNOWN, []
+    strong = [d for d in fit if d.use.tier == Tier.SUPERIOR]
+    if strong:
+        return Outcome.ESCALATED, strong
+    last = max(d.attempt for d in fit)
+    return Outcome.ANSWERED, sorted((d for d in fit if d.attempt == last), key=lambda d: found.experts.index(d.expert))
+
+
+def escalation(services: Services, state: State) -> Escalation | None:
+    """From which model to which, and why; None when the superior model was not asked."""
+    drafts = state["drafts"]
+    strong = next((d for d in drafts if d.use.tier == Tier.SUPERIOR and d.expert), None)
+    if strong is None:
+        return None
+    weak = [d for d in drafts if d.use.tier == Tier.INFERIOR]
+    if not weak:
+        return Escalation(services.tiers(strong.expert)[Tier.INFERIOR], strong.use.model, f"safety: {state.get('safety')}")
+    return Escalation(best(weak).use.model, strong.use.model, reason(best(weak), services.policy))
+
+
+def always_superior(services: Services, found: Route, models: Sequence[ModelUse]) -> float | None:
+    """What the turn would have cost had the superior model been asked at once; None when its price is unknown."""
+    if not models:
+        return 0.0
+    asked = [m for m in models if m.tier == Tier.SUPERIOR] or [m for m in models if m.tier == Tier.INFERIOR]
+    spec = services.tiers(found.experts[0] if found.experts else None)[Tier.SUPERIOR]
+    return _total([cost_usd(spec, m.input_tokens, m.output_tokens, services.settings.home) for m in asked])
+
+
+def unknown_text(services: Services, found: Route) -> str:
+    """An honest 'I do not know'."""
+    names = " and ".join(services.expert(name).card.title for name in found.experts)
+    return f"I do not know. I looked through the documents of {names} and found no passage that answers this well enough."
+
+
+def _passages(drafts: Sequence[Draft]) -> list[Hit]:
+    return list({hit.passage.id: hit for d in drafts for hit in d.hits}.values())
+
+
+def _total(costs: Sequence[float | None]) -> float | None:
+    return None if any(c is None for c in costs) else round(sum(c for c in costs if c is not None), 8)

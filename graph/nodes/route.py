@@ -1,0 +1,68 @@
+"""route: where does the question belong, and is it one that must not wait?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from langgraph.config import get_stream_writer
+from langgraph.runtime import Runtime
+from langgraph.types import Send
+
+from core.types import Route
+from graph.services import Services
+from graph.state import Context, State
+
+NEAREST = 5
+
+
+def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Score the question and choose its experts; a safety rule's own expert is always asked."""
+    context = runtime.context or Context()
+    found = find_route(services, state["question"], context.expert, context.router)
+    match = services.safety.match(services.encoder.encode([state["question"]])[0], services.policy)
+    if match and match.expert not in found.experts:
+        found = forced(found, match.expert)
+    get_stream_writer()({"type": "route", "data": asdict(found)})
+    return {"route": asdict(found), "safety": match.rule.name if match else None}
+
+
+def find_route(services: Services, question: str, expert: str = "auto", kind: str | None = None) -> Route:
+    """The route of a question: what `switchyard route` prints. Encodes the question once."""
+    router = services.router(kind)
+    probabilities = router.predict_proba([question])[0]
+    scores = {label: round(float(p), 6) for label, p in zip(router.labels, probabilities, strict=True)}
+    experts = services.policy.choose(scores)
+    found = Route(
+        expert=None if not experts else experts[0] if len(experts) == 1 else experts,
+        scores=scores,
+        confidence=max(scores.values()),
+        out_of_scope=not experts,
+        router=router.kind,
+        nearest=router.nearest(question, NEAREST),
+        thresholds=services.policy.route_thresholds,
+    )
+    return found if expert == "auto" else forced(found, services.expert(expert).name)
+
+
+def forced(found: Route, expert: str) -> Route:
+    """The same scores, but this expert is asked."""
+    return replace(found, expert=expert, confidence=found.scores.get(expert, 0.0), out_of_scope=False)
+
+
+def after_route(services: Services, state: State, runtime: Runtime[Context]) -> str | list[Send]:
+    """decline | superior (what must not wait) | the experts."""
+    found = Route(**state["route"])
+    if not found.experts:
+        return "decline"
+    if state.get("safety") and (runtime.context or Context()).escalate:
+        return "superior"
+    return to_experts(state, found.experts, attempt=1)
+
+
+def to_experts(state: State, experts: list[str], attempt: int) -> list[Send]:
+    """One task for each expert."""
+    common = {"question": state["question"], "messages": state["messages"][:-1], "route": state["route"], "attempt": attempt}
+    solo = len(experts) == 1 and not state.get("safety")
+    return [Send(name, {**common, "solo": solo}) for name in experts]
+

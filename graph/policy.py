@@ -1,0 +1,51 @@
+"""Decisions: thresholds read from artifacts/policy.toml (a user's own in SWITCHYARD_HOME wins), applied to scores."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from core.errors import InputError
+from core.types import OUT_OF_SCOPE
+
+
+class Policy(BaseModel):
+    """Thresholds on calibrated probabilities, all in [0, 1] but for `safety_margin`, which is a difference of cosines."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    target: str = ""
+    data: str = ""
+    out_of_scope_at: float = Field(ge=0, le=1, description="decline when P(out of scope) is at least this")
+    both_at: float = Field(ge=0, le=1, description="ask a second expert too when its probability is at least this")
+    accept_at: float = Field(ge=0, le=1, description="accept a draft at once")
+    retry_at: float = Field(ge=0, le=1, description="below this the same model first reads more passages")
+    answer_at: float = Field(ge=0, le=1, description="the last rung: below this the answer is 'I do not know'")
+    stream_at: float = Field(ge=0, le=1, description="confidence before the answer above which a draft is streamed as final")
+    safety_at: float = Field(ge=0, le=1, description="cosine to a safety rule's example")
+    safety_margin: float = Field(description="how much nearer the rule's examples must be than its harmless ones")
+
+    def choose(self, scores: Mapping[str, float]) -> list[str]:
+        """The experts to ask, best first; none when the question is out of scope."""
+        if scores.get(OUT_OF_SCOPE, 0.0) >= self.out_of_scope_at:
+            return []
+        ranked = sorted((name for name in scores if name != OUT_OF_SCOPE), key=lambda name: -scores[name])
+        return [name for n, name in enumerate(ranked[:2]) if n == 0 or scores[name] >= self.both_at]
+
+    @property
+    def route_thresholds(self) -> dict[str, float]:
+        """Those that decide the route."""
+        return {"out_of_scope_at": self.out_of_scope_at, "both_at": self.both_at}
+
+
+def load_policy(home: Path, artifacts: Path) -> Policy:
+    """The user's policy, else the shipped one. Raises InputError naming what is wrong."""
+    path = next((p for p in (home / "policy.toml", artifacts / "policy.toml") if p.exists()), None)
+    if path is None:
+        raise InputError(f"Expected a policy in {artifacts / 'policy.toml'}; found none. Restore it from the repository.")
+    try:
+        return Policy(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except (ValidationError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None

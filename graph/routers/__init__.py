@@ -1,0 +1,1 @@
+"""Routers, one file a kind: which expert does a question belong to?"""

@@ -1,0 +1,177 @@
+"""Routing by embedding similarity: every labelled example votes, the nearer the louder.
+
+Kernel ridge regression on the cosine similarity of the embeddings: examples i have votes a_i per label, fitted so that
+    score_label(x) = sum_i a_i,label * exp(2 * sharpness * (cos(x, x_i) - 1))
+is near +1 for the example's own label and -1 for the others; classes weigh the same whatever their number of examples. The scores of the
+examples, each with its own vote left out (in closed form), give the temperature and the out-of-scope bias of a softmax: so the probabilities are
+calibrated without a second data set. (Rifkin, Yeo, Poggio: Regularized Least-Squares Classification, 2003; Guo et al.: On Calibration of Modern
+Neural Networks, 2017.)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import IndexFault, InputError
+from core.types import OUT_OF_SCOPE, Neighbour
+from retrieval.encoder import Encoder, Vectors
+
+FORMAT = 1
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Softmax over `temperature * score`, with `bias` added to out_of_scope."""
+
+    temperature: float
+    bias: float
+
+
+class SimilarityRouter:
+    """See the module. `sharpness`: how fast a vote fades with distance; `ridge`: how much single examples are distrusted."""
+
+    kind = "similarity"
+
+    def __init__(self, encoder: Encoder, *, sharpness: float = 2.0, ridge: float = 1.0) -> None:
+        self.encoder = encoder
+        self.sharpness = sharpness
+        self.ridge = ridge
+        self.labels: list[str] = []
+        self.calibration = Calibration(1.0, 0.0)
+        self._texts: list[str] = []
+        self._of: list[str] = []
+        self._vectors: Vectors = np.zeros((0, 0), np.float32)
+        self._votes: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+
+    def fit(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
+        """Learn from labelled examples. Raises InputError for no rows, one label only, or a text with two labels."""
+        rows = _unique(texts, labels)
+        self._texts, self._of = list(rows), list(rows.values())
+        self.labels = sorted(set(self._of), key=lambda label: (label == OUT_OF_SCOPE, label))
+        if len(self.labels) < 2:
+            raise InputError(f"A router needs examples of at least two labels; got {self.labels or 'no rows'}.")
+        self._vectors = self.encoder.encode(self._texts)
+        targets = np.array([[1.0 if own == label else -1.0 for label in self.labels] for own in self._of])
+        size = Counter(self._of)
+        distrust = np.array([size[own] * len(self.labels) / len(self._of) for own in self._of])
+        kernel = self._kernel(self._vectors).astype(np.float64)
+        inverse = np.linalg.inv(kernel + self.ridge * np.diag(distrust))
+        votes = inverse @ targets
+        self._votes = votes.astype(np.float32)
+        left_out = targets - votes / np.diag(inverse)[:, None]
+        self.calibration = fit_calibration(left_out, np.array([self.labels.index(own) for own in self._of]), self._oos)
+        return self
+
+    def predict_proba(self, texts: Sequence[str]) -> Floats:
+        """See `Router.predict_proba`. One encoding a text."""
+        return self.proba_of(self.encoder.encode(list(texts)))
+
+    def proba_of(self, vectors: Vectors) -> Floats:
+        """Probabilities of texts that are already encoded, shape (n, len(labels))."""
+        scores = (self._kernel(vectors) @ self._votes).astype(np.float64)
+        return softmax(scores, self.calibration, self._oos)
+
+    def nearest(self, text: str, k: int) -> list[Neighbour]:
+        """See `Router.nearest`."""
+        cosines = self._vectors @ self.encoder.encode([text])[0]
+        return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in np.argsort(-cosines)[:k]]
+
+    def _kernel(self, vectors: Vectors) -> NDArray[np.float32]:
+        kernel: NDArray[np.float32] = np.exp(2 * self.sharpness * (vectors @ self._vectors.T - 1))
+        return kernel
+
+    @property
+    def _oos(self) -> int | None:
+        return self.labels.index(OUT_OF_SCOPE) if OUT_OF_SCOPE in self.labels else None
+
+    def save(self, folder: Path) -> None:
+        """Write to `folder`, replacing what was there only when the new router is whole."""
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(prefix=".new-", dir=folder.parent))
+        np.save(fresh / "vectors.npy", self._vectors)
+        np.save(fresh / "votes.npy", self._votes)
+        about = {
+            "format": FORMAT,
+            "kind": self.kind,
+            "encoder": self.encoder.fingerprint,
+            "sharpness": self.sharpness,
+            "ridge": self.ridge,
+            "labels": self.labels,
+            "temperature": self.calibration.temperature,
+            "bias": self.calibration.bias,
+            "data": data_hash(self._texts, self._of),
+            "texts": self._texts,
+            "of": self._of,
+        }
+        (fresh / "router.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(fresh, folder)
+
+    @classmethod
+    def load(cls, folder: Path, encoder: Encoder) -> SimilarityRouter:
+        """Open a saved router. Raises IndexFault when it is missing, broken, or of another encoder."""
+        try:
+            about = json.loads((folder / "router.json").read_text(encoding="utf-8"))
+            if about["format"] != FORMAT or about["encoder"] != encoder.fingerprint:
+                raise IndexFault(f"The router in {folder} was made by another encoder. Run: switchyard index --force")
+            router = cls(encoder, sharpness=about["sharpness"], ridge=about["ridge"])
+            router.labels, router._texts, router._of = about["labels"], about["texts"], about["of"]
+            router.calibration = Calibration(about["temperature"], about["bias"])
+            router._vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+            router._votes = np.load(folder / "votes.npy", mmap_mode="r")
+            return router
+        except (OSError, ValueError, KeyError) as error:
+            raise IndexFault(f"The router in {folder} cannot be read: {error}. Run: switchyard index --force") from None
+
+
+def softmax(scores: Floats, calibration: Calibration, oos: int | None) -> Floats:
+    """Rows of `scores` to probabilities."""
+    logits = calibration.temperature * scores
+    if oos is not None:
+        logits[:, oos] += calibration.bias
+    logits -= logits.max(axis=1, keepdims=True)
+    weights = np.exp(logits)
+    probabilities: Floats = weights / weights.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def fit_calibration(scores: Floats, truth: NDArray[np.int_], oos: int | None) -> Calibration:
+    """The temperature and bias with the least cross-entropy, classes weighing the same."""
+    from scipy.optimize import minimize
+
+    share = np.bincount(truth, minlength=scores.shape[1])[truth]
+    weight = (1 / share) / (1 / share).sum()
+
+    def loss(values: Floats) -> float:
+        p = softmax(scores, Calibration(float(np.exp(values[0])), float(values[1])), oos)
+        return float(-(weight * np.log(p[np.arange(len(truth)), truth] + 1e-12)).sum())
+
+    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
+    return Calibration(float(np.exp(found[0])), float(found[1]) if oos is not None else 0.0)
+
+
+def data_hash(texts: Sequence[str], labels: Sequence[str]) -> str:
+    """Changes whenever an example does."""
+    return hashlib.sha256("\0".join([*texts, *labels]).encode()).hexdigest()[:16]
+
+
+def _unique(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+    """Texts with their label, repeated rows once. Raises InputError for a text with two labels."""
+    rows: dict[str, str] = {}
+    for text, label in zip(texts, labels, strict=True):
+        if rows.setdefault(text, label) != label:
+            raise InputError(f"The example {text!r} is labelled both {rows[text]} and {label}: keep one.")
+    return rows

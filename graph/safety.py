@@ -1,0 +1,48 @@
+"""What must not wait: rules of the experts, matched by similarity to their example questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from experts.discovery import Expert, SafetyRule
+from graph.policy import Policy
+from retrieval.encoder import Encoder, Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule that applies. `similarity`: cosine to its nearest example."""
+
+    rule: SafetyRule
+    expert: str
+    similarity: float
+
+
+class SafetyRules:
+    """All rules of all experts; their examples are encoded once."""
+
+    def __init__(self, experts: dict[str, Expert], encoder: Encoder) -> None:
+        self._rules = [(rule, e.name) for e in experts.values() for rule in e.card.safety]
+        self._examples = [encoder.encode(rule.examples) for rule, _ in self._rules]
+        harmless = [text for rule, _ in self._rules for text in rule.harmless]
+        self._harmless = encoder.encode(harmless)
+
+    def match(self, vector: Vectors, policy: Policy) -> Match | None:
+        """The rule whose examples lie nearest to the question, when they are near enough and nearer than any harmless one."""
+        if not self._rules:
+            return None
+        best = [_nearness(examples, vector) for examples in self._examples]
+        n = int(np.argmax(best))
+        harmless = _nearness(self._harmless, vector) if len(self._harmless) else -1.0
+        if best[n] < policy.safety_at or best[n] - harmless < policy.safety_margin:
+            return None
+        rule, expert = self._rules[n]
+        return Match(rule, expert, best[n])
+
+
+def _nearness(examples: Vectors, vector: Vectors) -> float:
+    """Mean cosine of the two nearest examples: one odd example decides nothing alone."""
+    cosines = np.sort(examples @ vector)[::-1]
+    return float(cosines[:2].mean())

@@ -1,0 +1,148 @@
+"""What the nodes share: encoder, experts, indexes, router, models, policy, store. Everything is made on first use, once."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from functools import cache, cached_property
+from pathlib import Path
+from threading import RLock
+
+from filelock import FileLock
+from langchain_core.language_models import BaseChatModel
+from sqlalchemy import Engine
+
+from core.errors import IndexFault, UnknownNameError
+from core.settings import Settings, settings
+from core.types import Tier
+from experts.discovery import Expert, discover, pick
+from experts.examples import router_examples, router_files
+from experts.indexes import open_index
+from graph.confidence import Confidence
+from graph.policy import Policy, load_policy
+from graph.routers.similarity import SimilarityRouter
+from graph.safety import SafetyRules
+from llms.registry import load_model, tiers
+from retrieval.encoder import Encoder, load_encoder
+from retrieval.index import Index, corpus_hash
+from retrieval.reader import Weights, load_weights
+from store.engine import engine
+
+ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
+
+
+class Services:
+    """One per process in the application; tests make their own with a scripted model loader."""
+
+    def __init__(self, chosen: Settings | None = None, *, load: ModelLoader = load_model) -> None:
+        self.settings = chosen or settings()
+        self._load = load
+        self._models: dict[str, BaseChatModel] = {}
+        self._indexes: dict[str, tuple[int, Index]] = {}
+        self._lock = RLock()
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The text encoder of questions, passages and examples."""
+        return load_encoder(self.settings.encoder, self.settings.indexes_dir.resolve() / ".encoder")
+
+    @cached_property
+    def experts(self) -> dict[str, Expert]:
+        """The experts, by name."""
+        return discover(self.settings.experts_dir)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """The thresholds."""
+        return load_policy(self.settings.home, self.settings.artifacts_dir)
+
+    @cached_property
+    def confidence(self) -> Confidence:
+        """The fitted confidence."""
+        return Confidence.read(self.settings.artifacts_dir / "confidence" / "weights.json")
+
+    @cached_property
+    def reader(self) -> Weights:
+        """The reader's weights."""
+        return load_weights(self.settings.artifacts_dir / "reader" / "weights.json")
+
+    @cached_property
+    def safety(self) -> SafetyRules:
+        """The safety rules of all experts."""
+        return SafetyRules(self.experts, self.encoder)
+
+    @property
+    def engine(self) -> Engine:
+        """The store's database."""
+        return engine(self.settings.database)
+
+    def expert(self, name: str) -> Expert:
+        """One expert. Raises UnknownNameError."""
+        return pick(self.experts, name)
+
+    def index(self, name: str) -> Index:
+        """An expert's index; one that was rebuilt meanwhile is opened anew."""
+        folder = self.settings.indexes_dir
+        with self._lock:
+            kept = self._indexes.get(name)
+            if kept is None or _written(folder / name) != kept[0]:
+                index = open_index(self.expert(name), self.encoder, folder)
+                self._indexes[name] = kept = (_written(folder / name), index)
+            return kept[1]
+
+    def model(self, spec: str) -> BaseChatModel:
+        """The chat model of `spec`. Raises ModelError or InputError."""
+        with self._lock:
+            if spec not in self._models:
+                self._models[spec] = self._load(spec, self.settings, self.encoder)
+            return self._models[spec]
+
+    def tiers(self, name: str | None) -> dict[Tier, str]:
+        """The specs of both tiers for an expert, or in general."""
+        if name is None:
+            return tiers(self.settings)
+        own = [m for m in (self.settings.expert.get(name), self.expert(name).card.models) if m]
+        return tiers(self.settings, *own)
+
+    def router(self, kind: str | None = None) -> SimilarityRouter:
+        """The router of `kind`; `similarity` is fitted on first use and whenever its examples change."""
+        if kind not in (None, "similarity"):
+            raise UnknownNameError("router", str(kind), ["similarity"])
+        with self._lock:
+            return self._similarity
+
+    @cached_property
+    def _similarity(self) -> SimilarityRouter:
+        experts, home = self.experts, self.settings.indexes_dir / ".router"
+        files = router_files(experts, self.settings.experts_dir)
+        folder = home / corpus_hash(files, f"{self.encoder.fingerprint}:{sorted(experts)}")
+        try:
+            return SimilarityRouter.load(folder, self.encoder)
+        except IndexFault:
+            pass
+        print("Fitting the router ...", file=sys.stderr)
+        fitted = SimilarityRouter(self.encoder).fit(*router_examples(experts, self.settings.experts_dir))
+        try:
+            home.mkdir(parents=True, exist_ok=True)
+            with FileLock(home / ".lock"):
+                fitted.save(folder)
+                for other in home.glob("[0-9a-f]*"):
+                    if other != folder:
+                        shutil.rmtree(other, ignore_errors=True)
+        except OSError as error:
+            raise IndexFault(f"Cannot write {home}: {error.strerror}. Set SWITCHYARD_INDEXES to a writable folder.") from None
+        return fitted
+
+
+@cache
+def services() -> Services:
+    """The process's services."""
+    return Services()
+
+
+def _written(folder: Path) -> int:
+    try:
+        return (folder / "manifest.json").stat().st_mtime_ns
+    except OSError:
+        return 0

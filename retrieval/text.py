@@ -1,0 +1,68 @@
+"""Sentences, words and the normal form in which facts are compared."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import cache, lru_cache
+
+import Stemmer
+
+_ABBREVIATIONS = "Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|etc|e\\.g|i\\.e|cf|Fig|No|approx|Inc|Ltd|Co|Corp|U\\.S|U\\.K|a\\.m|p\\.m"
+_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
+_NOT_END = re.compile(rf"(?:^|[\s(\"“])(?:{_ABBREVIATIONS}|[A-Z])\.$")
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+
+STOPWORDS = frozenset(
+    "a about after again all also am an and any are as at be been before being between both but by can could did do does doing don down during each few for from "
+    "further get had has have having he her here hers him his how i if in into is it its itself just me more most my no nor not now of off on once only or "
+    "other our out over own please same she should so some such tell than that the their them then there these they this those through to too under until up "
+    "us very was we were what when where which while who whom why will with would you your".split()
+)
+
+
+def sentences(text: str) -> list[str]:
+    """Split prose into sentences, each a verbatim slice of `text` without the white space around it."""
+    found: list[str] = []
+    for line in text.split("\n"):
+        start = 0
+        for end in _END.finditer(line):
+            piece = line[start : end.start()]
+            if not _NOT_END.search(piece):
+                found.append(line[start : end.end()].strip())
+                start = end.end()
+        if line[start:].strip():
+            found.append(line[start:].strip())
+    return found
+
+
+def normalise(text: str) -> str:
+    """Lower case, no punctuation, single spaces: the form in which key facts are compared."""
+    plain = unicodedata.normalize("NFKC", text).lower()
+    return " ".join(re.sub(r"[^\w\s]", " ", plain).split())
+
+
+def contains_key(text: str, key: str) -> bool:
+    """Whether one of the alternatives of `key` (separated by |) stands in `text`, on word boundaries."""
+    hay = f" {normalise(text)} "
+    return any(f" {alternative} " in hay for part in key.split("|") if (alternative := normalise(part)))
+
+
+def words(text: str) -> list[str]:
+    """Lower-cased words and numbers."""
+    return [w.lower() for w in _WORD.findall(text)]
+
+
+def terms(text: str) -> list[str]:
+    """Stemmed content words, as BM25 and the readers compare them."""
+    return [_stem(w) for w in words(text) if w not in STOPWORDS]
+
+
+@cache
+def _stemmer() -> Stemmer.Stemmer:
+    return Stemmer.Stemmer("english")
+
+
+@lru_cache(maxsize=65_536)
+def _stem(word: str) -> str:
+    return str(_stemmer().stemWord(word))

@@ -1,0 +1,1 @@
+"""The only SQL: the engine, the schema and the tables."""

@@ -1,0 +1,86 @@
+"""The `runs` table: one row a turn."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, Row, delete, func, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from core.errors import StoreError
+from store.engine import runs
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stored turn. `answer` is the answer object; `created_at` is in seconds since the epoch."""
+
+    run_id: str
+    thread_id: str
+    created_at: float
+    owner: str | None
+    question: str
+    answer: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Thread:
+    """A conversation: its first question, its number of turns and the time of its last one."""
+
+    thread_id: str
+    title: str
+    turns: int
+    updated_at: float
+
+
+def record(engine: Engine, question: str, answer: Mapping[str, Any], features: Mapping[str, float], owner: str | None) -> None:
+    """Write one turn. Raises StoreError."""
+    row = {
+        "run_id": answer["run_id"],
+        "thread_id": answer["thread_id"],
+        "created_at": time.time(),
+        "owner": owner,
+        "question": question,
+        "answer": json.dumps(answer, ensure_ascii=False),
+        "features": json.dumps(features),
+    }
+    try:
+        with engine.begin() as connection:
+            connection.execute(insert(runs).values(row))
+    except SQLAlchemyError as error:
+        raise StoreError(f"The turn could not be stored: {getattr(error, 'orig', error)}. Free some disk, or check DATABASE_URL.") from None
+
+
+def thread_runs(engine: Engine, thread_id: str) -> list[Run]:
+    """The turns of a thread, oldest first."""
+    with engine.connect() as connection:
+        rows = connection.execute(select(runs).where(runs.c.thread_id == thread_id).order_by(runs.c.created_at))
+        return [_run(row) for row in rows]
+
+
+def threads(engine: Engine, owner: str | None = None, limit: int = 100) -> list[Thread]:
+    """The owner's threads, last used first."""
+    first = select(runs.c.thread_id, func.min(runs.c.created_at).label("start"), func.count().label("turns"), func.max(runs.c.created_at).label("end"))
+    mine = first.where(runs.c.owner.is_(owner) if owner is None else runs.c.owner == owner).group_by(runs.c.thread_id).subquery()
+    wanted = (
+        select(mine.c.thread_id, runs.c.question, mine.c.turns, mine.c.end)
+        .join(runs, (runs.c.thread_id == mine.c.thread_id) & (runs.c.created_at == mine.c.start))
+        .order_by(mine.c.end.desc())
+        .limit(limit)
+    )
+    with engine.connect() as connection:
+        return [Thread(*row) for row in connection.execute(wanted)]
+
+
+def delete_thread(engine: Engine, thread_id: str) -> int:
+    """Forget a thread's turns; gives how many there were."""
+    with engine.begin() as connection:
+        return int(connection.execute(delete(runs).where(runs.c.thread_id == thread_id)).rowcount)
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(row.run_id, row.thread_id, row.created_at, row.owner, row.question, json.loads(row.answer))
