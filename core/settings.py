@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dotenv import dotenv_values
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from core.errors import InputError
 
@@ -51,6 +51,12 @@ class Settings(BaseModel):
     keys: dict[str, SecretStr] = Field({}, repr=False)
     base_urls: dict[str, str] = {}
 
+    @field_validator("home", "experts_dir", "indexes_dir", "artifacts_dir")
+    @classmethod
+    def _expand(cls, path: Path) -> Path:
+        # A shell expands ~, a .env file does not.
+        return path.expanduser()
+
     def key(self, provider: str) -> SecretStr | None:
         """The provider's key, or None."""
         return self.keys.get(provider)
@@ -84,13 +90,15 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
 
     Raises InputError with the field's name when a value cannot be used.
     """
-    env = {k: v for k, v in dotenv_values((folder or Path.cwd()) / ".env").items() if v}
+    env = _read_dotenv((folder or Path.cwd()) / ".env")
     env |= {k: v for k, v in (os.environ if environ is None else environ).items() if v}
-    home = Path(env.get("SWITCHYARD_HOME", ".switchyard"))
+    home = Path(env.get("SWITCHYARD_HOME", ".switchyard")).expanduser()
     values: dict[str, Any] = _read_toml(home / "switchyard.toml")
     values |= {field: env[name] for name, field in _FROM_ENV.items() if name in env}
     values["keys"] = {p: env[name] for p, name in PROVIDER_KEYS.items() if name in env}
-    values["base_urls"] = values.get("base_urls", {}) | {p: env[n] for p, n in BASE_URLS.items() if n in env}
+    if urls := {p: env[n] for p, n in BASE_URLS.items() if n in env}:
+        own = values.get("base_urls", {})
+        values["base_urls"] = own | urls if isinstance(own, dict) else own
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -105,6 +113,13 @@ def settings() -> Settings:
     return load_settings()
 
 
+def _read_dotenv(path: Path) -> dict[str, str]:
+    try:
+        return {k: v for k, v in dotenv_values(path).items() if v}
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected UTF-8 text. Convert it.") from None
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
@@ -112,6 +127,10 @@ def _read_toml(path: Path) -> dict[str, Any]:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     if "keys" in values:
         raise InputError(f"{path} holds keys: put them into the environment or .env instead.")
+    if "home" in values:
+        raise InputError(f"Setting 'home': {path} lies in that very folder. Set SWITCHYARD_HOME instead.")
     return values

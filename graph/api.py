@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.runtime import RunControl
 
 from core.types import Answer
 from graph.app import Compiled, build_graph, thread_memory
@@ -29,8 +30,8 @@ def ask(
 ) -> Answer:
     """Ask one question.
 
-    expert: a name, or `auto` for the router's choice. model: a spec such as `openai:gpt-5-mini` instead of the inferior one. router: a kind.
-    escalate: whether the superior model may be asked. thread: continue a conversation; None starts one.
+    expert: a name, or `auto` for the router's choice. model: a spec such as `openai:gpt-5-mini` instead of the inferior one.
+    router: a kind. escalate: whether the superior model may be asked. thread: continue a conversation; None starts one.
     Raises InputError for a question or name that cannot be used, ModelError when no model answers.
     """
     context = Context(expert=expert, model=model, router=router, escalate=escalate, images=images)
@@ -61,9 +62,7 @@ def stream(
 
 def run(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Answer:
     """`ask` with a context of one's own."""
-    last = {}
-    for last in events(question, context, thread, given):
-        pass
+    *_, last = events(question, context, thread, given)
     return Answer.from_dict(last["data"])
 
 
@@ -75,11 +74,17 @@ def events(question: str, context: Context, thread: str | None = None, given: Se
     answer: dict[str, Any] = {}
     # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
     modes = ["custom", "values"]
-    for namespace, mode, data in graph.stream(turn, config, context=context, stream_mode=modes, subgraphs=True, durability="exit"):  # type: ignore[call-overload]
-        if mode == "custom":
-            yield data
-        elif not namespace:
-            answer = data.get("answer") or answer
+    control = RunControl()
+    run_of = graph.stream(turn, config, context=context, stream_mode=modes, subgraphs=True, durability="exit", control=control)  # type: ignore[call-overload]
+    try:
+        for namespace, mode, data in run_of:
+            if mode == "custom":
+                yield data
+            elif not namespace:
+                answer = data.get("answer") or answer
+    finally:
+        # A caller may close the stream half-way: LangGraph would wait for the model to finish.
+        control.request_drain("the caller closed the stream")
     yield {"type": "answer", "data": answer}
 
 

@@ -1,16 +1,18 @@
-"""The wiring: reads as the drawing.
+"""The wiring, which reads as its drawing.
 
-    START -> prepare -> route -+-> <expert> ... -+-> decide -> respond -> END
-                               +-> superior -----+     |
-                               +-> decline -> respond  +-> <expert> (retrieve again) | superior
+START -> prepare -> route -+-> <expert> ... -+-> decide -> respond -> END
+                           +-> superior -----+     |
+                           +-> decline -> respond  +-> <expert> (retrieve again) | superior
 """
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -61,11 +63,16 @@ def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
     """The checkpointer of the application: SQLite in SWITCHYARD_HOME. Shared by threads; closed with the process."""
     from langgraph.checkpoint.sqlite import SqliteSaver
 
+    class ThreadMemory(SqliteSaver):
+        def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
+            # Of a turn that fails, LangGraph saves what parallel nodes had written, untracked or not: drafts are no memory.
+            super().put_writes(config, [write for write in writes if write[0] != "drafts"], task_id, task_path)
+
     home = given.settings.home
     home.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(home / "threads.db", check_same_thread=False, timeout=10)
     connection.execute("PRAGMA synchronous=FULL")
-    return SqliteSaver(connection)
+    return ThreadMemory(connection)
 
 
 def drawing(given: Services | None = None) -> Any:

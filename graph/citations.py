@@ -9,7 +9,8 @@ from core.types import Citation, Hit
 from retrieval.text import sentences, terms
 
 _MARKER = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
-_OPEN = re.compile(r"\[[\d,;\s]{0,24}$")
+_SPACED_MARKER = re.compile(rf"([ \t]*){_MARKER.pattern}")
+_OPEN = re.compile(r"\s*(?:\[[\d,;\s]*)?$")
 
 
 class Renumber:
@@ -20,12 +21,12 @@ class Renumber:
         self._held = ""
 
     def feed(self, piece: str, passage_ids: Sequence[str]) -> str:
-        """The part of the text that is ready, `[n]` meaning `passage_ids[n - 1]`; an open bracket is held back."""
+        """The part of the text that is ready, `[n]` meaning `passage_ids[n - 1]`; an open bracket and white space at the end wait."""
         text = self._held + piece
         open_ = _OPEN.search(text)
-        self._held = text[open_.start() :] if open_ else ""
-        ready = text[: open_.start()] if open_ else text
-        return _MARKER.sub(lambda match: self._rewrite(match[1], passage_ids), ready)
+        assert open_  # it matches nothing at the end, too
+        self._held = text[open_.start() :]
+        return _SPACED_MARKER.sub(lambda match: self._rewrite(match[1], match[2], passage_ids), text[: open_.start()])
 
     def flush(self) -> str:
         """What was held back at the end of the text."""
@@ -36,9 +37,10 @@ class Renumber:
         """A whole text at once."""
         return self.feed(text, passage_ids) + self.flush()
 
-    def _rewrite(self, numbers: str, passage_ids: Sequence[str]) -> str:
+    def _rewrite(self, space: str, numbers: str, passage_ids: Sequence[str]) -> str:
         known = [passage_ids[int(n) - 1] for n in re.split(r"\s*[,;]\s*", numbers) if 0 < int(n) <= len(passage_ids)]
-        return "".join(f"[{self.numbers.setdefault(p, len(self.numbers) + 1)}]" for p in dict.fromkeys(known))
+        markers = "".join(f"[{self.numbers.setdefault(p, len(self.numbers) + 1)}]" for p in dict.fromkeys(known))
+        return space + markers if markers else ""
 
 
 def claims(text: str) -> list[tuple[str, list[int]]]:
@@ -77,16 +79,18 @@ def mark(text: str, hits: Sequence[Hit], *, at_least: float = 0.5) -> str:
     """Add markers to a draft that has none, behind every sentence that a passage supports."""
     if _MARKER.search(text):
         return text
-    for sentence in dict.fromkeys(sentences(text)):
+    marked, at = "", 0
+    for sentence in sentences(text):
+        end = text.index(sentence, at) + len(sentence)
         scored = [(best_quote(sentence, hit.passage.text)[1], -n) for n, hit in enumerate(hits, 1)]
         score, n = max(scored, default=(0.0, 0))
-        if score >= at_least:
-            text = text.replace(sentence, f"{sentence} [{-n}]", 1)
-    return text
+        marked += text[at:end] + (f" [{-n}]" if score >= at_least else "")
+        at = end
+    return marked + text[at:]
 
 
 def support(text: str, hits: Sequence[Hit]) -> float:
-    """Groundedness in [0, 1]: mean share of each sentence's content words that stand in the passages it cites (in any passage when none is cited)."""
+    """Groundedness in [0, 1]: mean share of a sentence's content words that stand in the passages it cites, or in any if it cites none."""
     scores = []
     for claim, numbers in claims(text):
         cited = [hits[n - 1] for n in numbers if 0 < n <= len(hits)] or list(hits)

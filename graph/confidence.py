@@ -1,7 +1,7 @@
 """Confidence: the calibrated probability that an answer is acceptable, from the route, the evidence and the draft.
 
-Two logistic regressions, one that may look at the draft and one that may not (for streaming). Fitted on the experts' `train` and `dev` questions, and on
-questions asked of the wrong expert, by `switchyard train confidence`; the weights ship in artifacts/confidence.
+Two logistic regressions, one that may look at the draft and one that may not (for streaming). Fitted on the experts' `train` and `dev`
+questions, and on questions asked of the wrong expert, by `switchyard train confidence`; the weights ship in artifacts/confidence.
 """
 
 from __future__ import annotations
@@ -49,9 +49,10 @@ class Confidence:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             found = cls(Logistic(**data["before"]), Logistic(**data["after"]))
+            same = set(found.before.weights) == set(BEFORE) and set(found.after.weights) == set(AFTER)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: expected the confidence's weights: {error}. Run: switchyard train confidence") from None
-        if set(found.before.weights) != set(BEFORE) or set(found.after.weights) != set(AFTER):
+        if not same:
             raise InputError(f"{path}: fitted for other signals. Run: switchyard train confidence")
         return found
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from langchain_core.messages import AnyMessage, BaseMessage
+from langgraph.errors import GraphDrained
+from langgraph.runtime import Runtime
 
 from core.errors import ModelError
-from core.types import Hit, Notice, Tier
+from core.types import NO_ANSWER, Hit, Notice, Tier
 from graph.citations import Renumber, cite, mark
 from graph.confidence import after_answer, before_answer, says_nothing
 from graph.prompts import gives_orders, grounded
 from graph.services import Services
-from graph.state import Draft, Verdict
+from graph.state import Context, Draft, Verdict
 from llms.call import Reply, stream
 from llms.registry import fallbacks
-
-Writer = Callable[[dict[str, Any]], None]
+from retrieval.text import normalise
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +39,55 @@ class Task:
     explicit: bool = False
 
 
-def write(services: Services, task: Task, writer: Writer) -> Draft:
+class Outlet:
+    """Where the pieces of a draft go as they come: to the user as `token`s when it is `live`, else as provisional `draft_token`s.
+
+    A live draft is held back as long as it may turn out to say that the passages do not answer: that one is for the ladder to judge.
+    """
+
+    def __init__(self, write: Callable[[dict[str, Any]], None], passage_ids: Sequence[str], *, live: bool) -> None:
+        self._write = write
+        self._ids = passage_ids
+        self._live = live
+        self._renumber = Renumber()
+        self._held = ""
+        self.streamed = False
+
+    def feed(self, piece: str) -> None:
+        """Pass a piece on."""
+        if not self._live:
+            self._write({"type": "draft_token", "data": piece})
+            return
+        self._held += piece
+        if self.streamed or not _may_decline(self._held):
+            self._token(self._renumber.feed(self._held if self.streamed else self._held.lstrip(), self._ids))
+            self._held, self.streamed = "", True
+
+    def close(self) -> None:
+        """Pass on what is left."""
+        if self.streamed:
+            self._token(self._renumber.flush().rstrip())
+
+    def _token(self, text: str) -> None:
+        if text:
+            self._write({"type": "token", "data": text})
+
+
+def _may_decline(text: str) -> bool:
+    said, refusal = normalise(text), normalise(NO_ANSWER)
+    return refusal.startswith(said) or said.startswith(refusal)
+
+
+def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
     """Draft and judge. Raises ModelError when no model answers."""
     before = before_answer(task.question, task.expert, task.scores, task.hits)
     live = task.live and services.confidence.before.probability(before) >= services.policy.stream_at
     messages = grounded(services.expert(task.expert).prompt, task.question, task.hits, task.history)
-    ids = [hit.passage.id for hit in task.hits]
-    renumber = Renumber()
-
-    def emit(piece: str) -> None:
-        if not live:
-            writer({"type": "draft_token", "data": piece})
-        elif ready := renumber.feed(piece, ids):
-            writer({"type": "token", "data": ready})
-
-    reply, notices = call(services, task.spec, task.tier, messages, emit, explicit=task.explicit)
-    if live and (rest := renumber.flush()):
-        writer({"type": "token", "data": rest})
+    outlet = Outlet(runtime.stream_writer, [hit.passage.id for hit in task.hits], live=live)
+    reply, notices = call(services, task.spec, task.tier, messages, outlet.feed, partial(go_on, runtime), explicit=task.explicit)
+    outlet.close()
     text = reply.text.strip()
-    if not live and not says_nothing(text):
+    if not outlet.streamed and not says_nothing(text):
         text = mark(text, task.hits)
     citations = cite(text, task.hits)
     parts = before | after_answer(task.question, text, task.hits, citations, services.encoder, services.reader)
@@ -64,7 +96,7 @@ def write(services: Services, task: Task, writer: Writer) -> Draft:
         notices.append(Notice("truncated", "The model stopped at its length limit: the answer may be incomplete."))
     if any(gives_orders(hit.passage.text) for hit in task.hits):
         notices.append(Notice("injection", "A retrieved passage holds text that looks like orders to the model; it was treated as text."))
-    return Draft(task.expert, text, task.hits, reply.use, verdict, task.attempt, reply.finish_reason, live, notices)
+    return Draft(task.expert, text, task.hits, reply.use, verdict, task.attempt, reply.finish_reason, outlet.streamed, notices)
 
 
 def call(
@@ -73,10 +105,14 @@ def call(
     tier: Tier,
     messages: Sequence[BaseMessage],
     emit: Callable[[str], None],
+    check: Callable[[], None],
     *,
     explicit: bool = False,
 ) -> tuple[Reply, list[Notice]]:
-    """Ask `spec`, then its fallbacks, as long as nothing was emitted. A model that the user asked for by name is not replaced when it is misconfigured."""
+    """Ask `spec`, then its fallbacks, as long as nothing was emitted. An `explicit` one is not replaced when its key is missing.
+
+    `check` is called while the model is waited for; what it raises ends the call. Raises ModelError when no model answers.
+    """
     notices: list[Notice] = []
     if explicit:
         services.model(spec)
@@ -84,7 +120,7 @@ def call(
     for n, candidate in enumerate(candidates):
         sent = False
         try:
-            pieces = stream(services.model(candidate), candidate, tier, list(messages), settings=services.settings)
+            pieces = stream(services.model(candidate), candidate, tier, list(messages), settings=services.settings, check=check)
             while True:
                 try:
                     piece = next(pieces)
@@ -98,6 +134,12 @@ def call(
                 raise
             notices.append(Notice("fallback", f"{error} Asked {candidates[n + 1]} instead."))
     raise AssertionError("unreachable: the last candidate returns or raises")
+
+
+def go_on(runtime: Runtime[Context]) -> None:
+    """Raises GraphDrained when the caller has closed the stream: nobody reads the answer that a model is still writing."""
+    if runtime.drain_requested:
+        raise GraphDrained(runtime.drain_reason or "")
 
 
 def renumbered(drafts: Sequence[Draft]) -> tuple[str, list[Any]]:

@@ -15,7 +15,8 @@ If they do not answer the question, say exactly: {NO_ANSWER}"""
 GENERAL = "You are a helpful assistant. Answer briefly, and say so when you are not sure."
 HISTORY = 6
 _ORDERS = re.compile(
-    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|prompts?|rules|above|previous)\b|\byou are now\b|\bsystem prompt\b|<\s*/?\s*(?:system|script)\b",
+    r"\b(?:ignore|disregard|forget)\b.{0,40}\b(?:instructions?|prompts?|rules|above|previous)\b"
+    r"|\byou are now\b|\bsystem prompt\b|<\s*/?\s*(?:system|script)\b",
     re.I | re.S,
 )
 

@@ -29,6 +29,8 @@ from retrieval.index import Index, corpus_hash
 from retrieval.reader import Weights, load_weights
 from store.engine import engine
 
+RECIPE = 2
+"""Raised whenever what the router is fitted on, or how, changes."""
 ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
 
 
@@ -112,11 +114,17 @@ class Services:
         with self._lock:
             return self._similarity
 
+    @property
+    def router_folder(self) -> Path:
+        """Where the router that fits the present examples is kept, whether it is there or not."""
+        files = router_files(self.experts, self.settings.experts_dir)
+        of = f"{self.encoder.fingerprint}:{sorted(self.experts)}"
+        return self.settings.indexes_dir / ".router" / corpus_hash(files, of)
+
     @cached_property
     def _similarity(self) -> SimilarityRouter:
-        experts, home = self.experts, self.settings.indexes_dir / ".router"
-        files = router_files(experts, self.settings.experts_dir)
-        folder = home / corpus_hash(files, f"{self.encoder.fingerprint}:{sorted(experts)}")
+        experts, folder = self.experts, self.router_folder
+        home = folder.parent
         try:
             return SimilarityRouter.load(folder, self.encoder)
         except IndexFault:

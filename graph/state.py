@@ -88,6 +88,12 @@ class State(TypedDict, total=False):
     drafts: Annotated[list[Draft], Collected]
 
 
+class Drafts(TypedDict):
+    """What an expert's subgraph hands back, and nothing else: two experts at once must not both write the question."""
+
+    drafts: Annotated[list[Draft], Collected]
+
+
 class ExpertState(TypedDict, total=False):
     """The state of one expert's subgraph."""
 

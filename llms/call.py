@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
 _FIRST_WAIT_S = 0.5
+_POLL_S = 0.1
 _LENGTH = {"length", "max_tokens"}
 _BLOCKED = {"content_filter", "safety", "prohibited_content", "blocklist", "spii", "recitation", "image_safety"}
 _CUT = {"insufficient_system_resource"}
@@ -43,14 +44,23 @@ class Reply:
     mean_logprob: float | None
 
 
-def stream(model: BaseChatModel, spec: str, tier: str, messages: list[BaseMessage], *, settings: Settings) -> Generator[str, None, Reply]:
+def stream(
+    model: BaseChatModel,
+    spec: str,
+    tier: str,
+    messages: list[BaseMessage],
+    *,
+    settings: Settings,
+    check: Callable[[], None] = lambda: None,
+) -> Generator[str, None, Reply]:
     """Yield the text of the answer as it comes and return the Reply; for use with `yield from`.
 
     settings.model_deadline_s (seconds) holds for everything together, retries included. Retried, at most settings.model_retries
-    times, is what may succeed later and failed before the first piece. Raises ModelError; bugs are raised as they are.
+    times, is what may succeed later and failed before the first piece. `check` is called every 0.1 s of
+    waiting: what it raises ends the call. Raises ModelError; bugs are raised as they are.
     """
     started = time.monotonic()
-    deadline = _Deadline(spec, settings.model_deadline_s, started + settings.model_deadline_s)
+    deadline = _Deadline(spec, settings.model_deadline_s, started + settings.model_deadline_s, check)
     attempt = 0
     while True:
         parts = _Parts()
@@ -62,7 +72,7 @@ def stream(model: BaseChatModel, spec: str, tier: str, messages: list[BaseMessag
             if parts.texts or not error.retryable or attempt >= settings.model_retries or wait >= deadline.left():
                 raise
         attempt += 1
-        time.sleep(wait)
+        _pause(wait, deadline)
     tokens = parts.tokens(messages)
     latency_ms = (time.monotonic() - started) * 1000
     use = ModelUse(spec, tier, *tokens, cost_usd(spec, *tokens, settings.home), latency_ms)
@@ -75,6 +85,7 @@ class _Deadline:
     spec: str
     total_s: float
     at: float
+    check: Callable[[], None]
 
     def left(self) -> float:
         return self.at - time.monotonic()
@@ -152,12 +163,23 @@ def _start(work: Callable[[], None], name: str) -> None:
 
 
 def _next(items: SimpleQueue[Any], deadline: _Deadline) -> AIMessageChunk | BaseException | None:
-    try:
-        # Not below 0: what came in time is still handed over to a caller who reads late.
-        item: AIMessageChunk | BaseException | None = items.get(timeout=max(0.0, deadline.left()))
-    except Empty:
-        raise deadline.error() from None
-    return item
+    while True:
+        deadline.check()
+        left = deadline.left()
+        try:
+            # Not below 0: what came in time is still handed over to a caller who reads late.
+            item: AIMessageChunk | BaseException | None = items.get(timeout=max(0.0, min(left, _POLL_S)))
+            return item
+        except Empty:
+            if left <= 0:
+                raise deadline.error() from None
+
+
+def _pause(wait_s: float, deadline: _Deadline) -> None:
+    until = time.monotonic() + wait_s
+    while (left := until - time.monotonic()) > 0:
+        deadline.check()
+        time.sleep(min(left, _POLL_S))
 
 
 def _judge(parts: _Parts, spec: str) -> None:

@@ -80,7 +80,7 @@ def as_model_error(error: BaseException, spec: str, keys: Collection[SecretStr] 
     if isinstance(error, ModelError):
         return error
     status, headers = _response(error)
-    kind = _by_status(status, str(error)) if status else _by_class(error, spec)
+    kind = _by_status(status, error) if status else _by_class(error, spec)
     if kind is None:
         raise error
     what, to_do = _WHAT[kind]
@@ -107,13 +107,14 @@ def _response(error: BaseException) -> tuple[int | None, Mapping[str, str]]:
     return None, {}
 
 
-def _by_status(status: int, text: str) -> type[ModelError]:
+def _by_status(status: int, error: BaseException) -> type[ModelError]:
+    text = str(error)
     # Gemini refuses a wrong key with 400; OpenAI says 429 when the account is empty, which no waiting mends.
     if status in (401, 403) or "API_KEY_INVALID" in text or "API key not valid" in text:
         return AuthenticationFailedError
     if status in (408, 504):
         return ModelTimeoutError
-    if status == 429 and "insufficient_quota" not in text:
+    if status == 429 and getattr(error, "code", None) != "insufficient_quota":
         return RateLimitedError
     return ModelUnavailableError if status >= 500 or status in (409, 425) else RejectedRequestError
 

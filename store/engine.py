@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from core.errors import StoreError
 
 SCHEMA_VERSION = 1
+_LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7426551)"}
 metadata = MetaData()
 schema = Table("switchyard_schema", metadata, Column("version", Integer, primary_key=True))
 runs = Table(
@@ -39,7 +40,9 @@ def engine(url: str) -> Engine:
             event.listen(made, "connect", _tune_sqlite)
         _migrate(made)
         return made
-    except (ArgumentError, NoSuchModuleError):
+    except ImportError as error:
+        raise StoreError(f"DATABASE_URL: its driver is not installed: {error}. Install it with pip, or name another one.") from None
+    except (ArgumentError, NoSuchModuleError, ValueError):
         raise StoreError("DATABASE_URL: expected something like sqlite:///path.db or postgresql+psycopg://user@host/name.") from None
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
@@ -48,13 +51,16 @@ def engine(url: str) -> Engine:
 
 def _tune_sqlite(connection: object, _record: object) -> None:
     # WAL lets a reader go on while a turn is written; FULL makes what was acknowledged survive a power cut.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "busy_timeout=10000"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
 
 
 def _migrate(made: Engine) -> None:
-    metadata.create_all(made)
     with made.begin() as connection:
+        # Processes that meet on a new database make its schema one after the other.
+        if lock := _LOCKS.get(made.dialect.name):
+            connection.exec_driver_sql(lock)
+        metadata.create_all(connection)
         version = connection.execute(select(schema.c.version)).scalar()
         if version is None:
             connection.execute(insert(schema).values(version=SCHEMA_VERSION))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, Row, delete, func, insert, select
+from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.errors import StoreError
@@ -48,38 +49,48 @@ def record(engine: Engine, question: str, answer: Mapping[str, Any], features: M
         "answer": json.dumps(answer, ensure_ascii=False),
         "features": json.dumps(features),
     }
-    try:
-        with engine.begin() as connection:
-            connection.execute(insert(runs).values(row))
-    except SQLAlchemyError as error:
-        raise StoreError(f"The turn could not be stored: {getattr(error, 'orig', error)}. Free some disk, or check DATABASE_URL.") from None
+    with _transaction(engine) as connection:
+        connection.execute(insert(runs).values(row))
 
 
 def thread_runs(engine: Engine, thread_id: str) -> list[Run]:
-    """The turns of a thread, oldest first."""
-    with engine.connect() as connection:
+    """The turns of a thread, oldest first. Raises StoreError."""
+    with _transaction(engine) as connection:
         rows = connection.execute(select(runs).where(runs.c.thread_id == thread_id).order_by(runs.c.created_at))
         return [_run(row) for row in rows]
 
 
 def threads(engine: Engine, owner: str | None = None, limit: int = 100) -> list[Thread]:
-    """The owner's threads, last used first."""
-    first = select(runs.c.thread_id, func.min(runs.c.created_at).label("start"), func.count().label("turns"), func.max(runs.c.created_at).label("end"))
-    mine = first.where(runs.c.owner.is_(owner) if owner is None else runs.c.owner == owner).group_by(runs.c.thread_id).subquery()
+    """The owner's threads, last used first. Raises StoreError."""
+    start, end = func.min(runs.c.created_at).label("start"), func.max(runs.c.created_at).label("end")
+    owned = runs.c.owner.is_(None) if owner is None else runs.c.owner == owner
+    mine = select(runs.c.thread_id, start, func.count().label("turns"), end).where(owned).group_by(runs.c.thread_id).subquery()
+    # min(question): turns of one thread may begin in the same instant.
     wanted = (
-        select(mine.c.thread_id, runs.c.question, mine.c.turns, mine.c.end)
+        select(mine.c.thread_id, func.min(runs.c.question), mine.c.turns, mine.c.end)
         .join(runs, (runs.c.thread_id == mine.c.thread_id) & (runs.c.created_at == mine.c.start))
+        .group_by(mine.c.thread_id, mine.c.turns, mine.c.end)
         .order_by(mine.c.end.desc())
         .limit(limit)
     )
-    with engine.connect() as connection:
+    with _transaction(engine) as connection:
         return [Thread(*row) for row in connection.execute(wanted)]
 
 
 def delete_thread(engine: Engine, thread_id: str) -> int:
-    """Forget a thread's turns; gives how many there were."""
-    with engine.begin() as connection:
+    """Forget a thread's turns; gives how many there were. Raises StoreError."""
+    with _transaction(engine) as connection:
         return int(connection.execute(delete(runs).where(runs.c.thread_id == thread_id)).rowcount)
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise StoreError(f"The database failed: {reason}. Free some disk, or check DATABASE_URL and SWITCHYARD_HOME.") from None
 
 
 def _run(row: Row[Any]) -> Run:

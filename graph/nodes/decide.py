@@ -33,7 +33,7 @@ def after_decide(services: Services, state: State, runtime: Runtime[Context]) ->
 
 
 def next_step(services: Services, state: State, runtime: Runtime[Context]) -> str:
-    """respond | retry | superior, for the drafts so far."""
+    """One of respond, retry and superior, for the drafts so far."""
     drafts, policy = state["drafts"], services.policy
     draft = best(drafts)
     if draft.verdict.confidence >= policy.accept_at or any(d.use.tier == Tier.SUPERIOR for d in drafts) or any(d.streamed for d in drafts):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
-from langgraph.config import get_stream_writer
+from langgraph.runtime import Runtime
 
 from core.types import ModelUse, Notice, Tier
-from graph.drafting import call
+from graph.drafting import call, go_on
 from graph.prompts import ungrounded
 from graph.services import Services
-from graph.state import Draft, State, Verdict
+from graph.state import Context, Draft, State, Verdict
 
 UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
 _FOREIGN = {
@@ -21,23 +22,36 @@ _FOREIGN = {
 }
 
 
-def decline(services: Services, state: State) -> dict[str, Any]:
+def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """A draft that is final: no expert is asked."""
     general = services.settings.general
     if not general:
         text = declined_text(services, state["question"])
         return {"drafts": [_draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])]}
-    writer = get_stream_writer()
     messages = ungrounded(state["question"], state["messages"][:-1])
-    reply, notices = call(services, general, Tier.SUPERIOR, messages, lambda piece: writer({"type": "draft_token", "data": piece}))
+    reply, notices = call(
+        services,
+        general,
+        Tier.SUPERIOR,
+        messages,
+        lambda piece: runtime.stream_writer({"type": "draft_token", "data": piece}),
+        partial(go_on, runtime),
+    )
     return {"drafts": [_draft(reply.text.strip(), reply.use, [*notices, Notice("model", UNGROUNDED)])]}
 
 
 def declined_text(services: Services, question: str) -> str:
     """What is covered, with a question to try for each expert."""
-    lines = [f"- **{e.card.title}**: {e.card.description}" + (f" Try: *{e.card.examples[0]}*" if e.card.examples else "") for e in services.experts.values()]
+    lines = [
+        f"- **{e.card.title}**: {e.card.description}" + (f" Try: *{e.card.examples[0]}*" if e.card.examples else "")
+        for e in services.experts.values()
+    ]
     language = not_english(question)
-    opening = f"I answer questions in English; this one looks like {language}." if language else "That is outside what my experts cover, so I would rather not guess."
+    opening = (
+        f"I answer questions in English; this one looks like {language}."
+        if language
+        else "That is outside what my experts cover, so I would rather not guess."
+    )
     return "\n".join([opening, "", "I can help with:", *lines])
 
 

@@ -12,7 +12,7 @@ from langgraph.runtime import Runtime
 from core.types import Hit, Tier
 from graph.drafting import Task, write
 from graph.services import Services
-from graph.state import Context, ExpertState
+from graph.state import Context, Drafts, ExpertState
 
 WIDER = 2
 """The second attempt reads this many times as many passages."""
@@ -20,7 +20,7 @@ WIDER = 2
 
 def expert_graph(services: Services, name: str) -> Any:
     """Compile the subgraph of one expert. It keeps no checkpoints of its own."""
-    builder = StateGraph(ExpertState, context_schema=Context)
+    builder = StateGraph(ExpertState, context_schema=Context, output_schema=Drafts)
     builder.add_node("retrieve", partial(retrieve, services, name))
     builder.add_node("answer", partial(answer, services, name))
     builder.add_edge(START, "retrieve")
@@ -60,4 +60,4 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
         live=state["solo"] and state["attempt"] == 1,
         explicit=context.model is not None,
     )
-    return {"drafts": [write(services, task, get_stream_writer())]}
+    return {"drafts": [write(services, task, runtime)]}

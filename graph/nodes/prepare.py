@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Sequence
+from itertools import takewhile
 from typing import Any
 
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AnyMessage, HumanMessage, RemoveMessage
 from langgraph.runtime import Runtime
 
 from core.errors import InputError
@@ -14,7 +16,7 @@ from graph.followup import stand_alone
 from graph.services import Services
 from graph.state import Context, State
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 
 
 def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -25,14 +27,31 @@ def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict
     question = clean_question(messages[-1].text, services.settings.max_question_chars)
     if runtime.context and runtime.context.expert != "auto":
         services.expert(runtime.context.expert)
-    return {"question": stand_alone(question, state.get("question")), "started": time.perf_counter(), "attempt": 1}
+    return {
+        "messages": tidied(messages, question),
+        "question": stand_alone(question, state.get("question")),
+        "started": time.perf_counter(),
+        "attempt": 1,
+    }
+
+
+def tidied(messages: Sequence[AnyMessage], question: str) -> list[AnyMessage | RemoveMessage]:
+    """Changes to the conversation: the question as it is answered, and without questions whose turn failed before."""
+    asked = messages[-1]
+    unanswered = takewhile(lambda message: isinstance(message, HumanMessage), reversed(messages[:-1]))
+    changes: list[AnyMessage | RemoveMessage] = [RemoveMessage(id=message.id) for message in unanswered if message.id]
+    if isinstance(asked.content, str) and asked.content != question:
+        changes.append(asked.model_copy(update={"content": question}))
+    return changes
 
 
 def clean_question(text: str, limit: int) -> str:
     """Without control characters. Raises InputError when nothing is left, or more than `limit` characters."""
     question = _CONTROL.sub("", text).strip()
     if not re.search(r"\w", question):
-        raise InputError("Expected a question; got an empty one. Try: switchyard ask \"How long is a sleep cycle?\"")
+        raise InputError('Expected a question; got an empty one. Try: switchyard ask "How long is a sleep cycle?"')
     if len(question) > limit:
-        raise InputError(f"Expected a question of at most {limit:,} characters; got {len(question):,}. Shorten it, or put the text into an expert's corpus.")
+        raise InputError(
+            f"Expected a question of at most {limit:,} characters; got {len(question):,}. Shorten it, or put it into an expert's corpus."
+        )
     return question

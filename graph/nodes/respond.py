@@ -72,7 +72,7 @@ def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[O
     """How the turn ended, and the drafts that make the answer."""
     if not found.experts:
         return Outcome.DECLINED, list(drafts)
-    fit = [d for d in drafts if d.verdict.answers and (d.verdict.confidence >= services.policy.answer_at or d.streamed)]
+    fit = [d for d in drafts if d.streamed or (d.verdict.answers and d.verdict.confidence >= services.policy.answer_at)]
     if not fit:
         return Outcome.UNKNOWN, []
     strong = [d for d in fit if d.use.tier == Tier.SUPERIOR]

@@ -1,4 +1,4 @@
-"""route: where does the question belong, and is it one that must not wait?"""
+"""route: where the question belongs, and whether it is one that must not wait."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def forced(found: Route, expert: str) -> Route:
 
 
 def after_route(services: Services, state: State, runtime: Runtime[Context]) -> str | list[Send]:
-    """decline | superior (what must not wait) | the experts."""
+    """To decline, to superior (what must not wait), or to the experts."""
     found = Route(**state["route"])
     if not found.experts:
         return "decline"
@@ -65,4 +65,3 @@ def to_experts(state: State, experts: list[str], attempt: int) -> list[Send]:
     common = {"question": state["question"], "messages": state["messages"][:-1], "route": state["route"], "attempt": attempt}
     solo = len(experts) == 1 and not state.get("safety")
     return [Send(name, {**common, "solo": solo}) for name in experts]
-

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from core.types import OUT_OF_SCOPE, Hit, Route, Tier
@@ -20,8 +19,7 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
     """One draft by the superior model."""
     found = Route(**state["route"])
     hits = wide_search(services, state["question"], found)
-    writer = get_stream_writer()
-    writer({"type": "passages", "data": [hit.as_dict() for hit in hits]})
+    runtime.stream_writer({"type": "passages", "data": [hit.as_dict() for hit in hits]})
     task = Task(
         question=state["question"],
         expert=found.experts[0],
@@ -32,7 +30,7 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
         spec=services.tiers(found.experts[0])[Tier.SUPERIOR],
         attempt=state.get("attempt", 1),
     )
-    return {"drafts": [write(services, task, writer)]}
+    return {"drafts": [write(services, task, runtime)]}
 
 
 def wide_search(services: Services, question: str, found: Route) -> list[Hit]:

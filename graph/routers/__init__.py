@@ -1,1 +1,1 @@
-"""Routers, one file a kind: which expert does a question belong to?"""
+"""Routers, one file a kind: to which expert a question belongs."""

@@ -67,8 +67,7 @@ class SimilarityRouter:
         targets = np.array([[1.0 if own == label else -1.0 for label in self.labels] for own in self._of])
         size = Counter(self._of)
         distrust = np.array([size[own] * len(self.labels) / len(self._of) for own in self._of])
-        kernel = self._kernel(self._vectors).astype(np.float64)
-        inverse = np.linalg.inv(kernel + self.ridge * np.diag(distrust))
+        inverse = _inverse(self._kernel(self._vectors) + self.ridge * np.diag(distrust.astype(np.float32)))
         votes = inverse @ targets
         self._votes = votes.astype(np.float32)
         left_out = targets - votes / np.diag(inverse)[:, None]
@@ -133,7 +132,7 @@ class SimilarityRouter:
             router._vectors = np.load(folder / "vectors.npy", mmap_mode="r")
             router._votes = np.load(folder / "votes.npy", mmap_mode="r")
             return router
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise IndexFault(f"The router in {folder} cannot be read: {error}. Run: switchyard index --force") from None
 
 
@@ -166,6 +165,18 @@ def fit_calibration(scores: Floats, truth: NDArray[np.int_], oos: int | None) ->
 def data_hash(texts: Sequence[str], labels: Sequence[str]) -> str:
     """Changes whenever an example does."""
     return hashlib.sha256("\0".join([*texts, *labels]).encode()).hexdigest()[:16]
+
+
+def _inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Inverse of a positive definite matrix, in place, by Cholesky: a third of the work of a general inverse."""
+    from scipy.linalg import lapack
+
+    factor, _ = lapack.spotrf(matrix, overwrite_a=True)
+    inverse, failed = lapack.spotri(factor, overwrite_c=True)
+    if failed:
+        raise InputError("The router's examples cannot be told apart: are some of them the same but for spaces?")
+    upper: NDArray[np.float32] = np.triu(inverse)
+    return upper + np.triu(inverse, 1).T
 
 
 def _unique(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:

@@ -188,7 +188,7 @@ def test_a_broken_folder_is_one_readable_error(tmp_path):
 def test_the_scripted_model_keeps_its_history_and_raises_what_it_is_given():
     model = ScriptedModel(replies=["one", RejectedRequestError("no")])
     assert model.invoke("first").text == "one"
-    with pytest.raises(RejectedRequestError, match="^no$"):
+    with pytest.raises(RejectedRequestError, match=r"^no$"):
         model.invoke("second")
     with pytest.raises(AssertionError, match="no reply left for call 3: 'third'"):
         model.invoke("third")

@@ -51,7 +51,7 @@ class Run:
 
 FAULTS = {
     "429": (e.RateLimitedError, "had too many requests (429)"),
-    "quota": (e.RejectedRequestError, "refused the request (429)"),
+    "402": (e.RejectedRequestError, "refused the request (402): Insufficient balance"),
     "500": (e.ModelUnavailableError, "is not available (500)"),
     "503": (e.ModelUnavailableError, "is not available (503)"),
     "401": (e.AuthenticationFailedError, "refused the key (401)"),
@@ -90,6 +90,20 @@ def test_a_refused_connection(provider, tmp_path):
     run = Run(provider, f"http://127.0.0.1:{wire.closed_port()}/v1", tmp_path)
     assert type(run.error) is e.ModelUnavailableError
     assert "Check the connection and the base URL" in str(run.error)
+
+
+def test_an_empty_account_is_no_passing_rate_limit(tmp_path):
+    with wire.serve("openai", "quota", "ok") as server:
+        run = Run("openai", server.url, tmp_path, retries=2)
+    assert type(run.error) is e.RejectedRequestError
+    assert len(server.bodies) == 1
+
+
+def test_gemini_refuses_a_wrong_key_with_400(tmp_path):
+    with wire.serve("google_genai", "bad key 400") as server:
+        run = Run("google_genai", server.url, tmp_path)
+    assert type(run.error) is e.AuthenticationFailedError
+    assert "Check GOOGLE_API_KEY in .env" in str(run.error)
 
 
 def test_an_error_in_the_middle_of_the_stream(tmp_path):
@@ -155,7 +169,7 @@ def test_retries_are_counted_and_end(provider, tmp_path):
 
 
 @hosted
-@pytest.mark.parametrize("behaviour", ["401", "404", "400", "quota", "safety", "empty"])
+@pytest.mark.parametrize("behaviour", ["401", "402", "404", "400", "safety", "empty"])
 def test_what_cannot_succeed_is_not_retried(provider, behaviour, tmp_path):
     with wire.serve(provider, behaviour, "ok") as server:
         run = Run(provider, server.url, tmp_path, retries=2)

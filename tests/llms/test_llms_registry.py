@@ -119,8 +119,9 @@ def test_configured_says_of_each_model_whether_it_works():
 
 PRICES = {
     "openai:gpt-5": (1.25, 10), "openai:gpt-5-mini": (0.25, 2), "openai:gpt-5-nano": (0.05, 0.4), "openai:gpt-4.1": (2, 8),
-    "openai:gpt-4.1-mini": (0.4, 1.6), "openai:gpt-4o": (2.5, 10), "openai:gpt-4o-mini": (0.15, 0.6), "deepseek:deepseek-chat": (0.28, 0.42),
-    "deepseek:deepseek-reasoner": (0.28, 0.42), "google_genai:gemini-2.5-flash": (0.3, 2.5), "google_genai:gemini-2.5-pro": (1.25, 10),
+    "openai:gpt-4.1-mini": (0.4, 1.6), "openai:gpt-4o": (2.5, 10), "openai:gpt-4o-mini": (0.15, 0.6),
+    "deepseek:deepseek-chat": (0.28, 0.42), "deepseek:deepseek-reasoner": (0.28, 0.42), "google_genai:gemini-2.5-flash": (0.3, 2.5),
+    "google_genai:gemini-2.5-pro": (1.25, 10),
     "google_genai:gemini-2.5-flash-lite": (0.1, 0.4), "local:reader": (0, 0), "local:/some/folder": (0, 0), "fake:x": (0, 0),
 }  # fmt: skip
 

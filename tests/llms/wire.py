@@ -28,6 +28,8 @@ STATUS = {
     "500": (500, "Internal error"),
     "503": (503, "Overloaded"),
     "401": (401, "Bad credentials"),
+    "402": (402, "Insufficient balance"),
+    "bad key 400": (400, "API key not valid. Please pass a valid API key."),
     "404": (404, "The model does not exist"),
     "400": (400, "Bad argument"),
     "408": (408, "Request timeout"),
@@ -77,7 +79,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: Server
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         pass
 
     def do_POST(self) -> None:

@@ -1,0 +1,128 @@
+"""Reports: a table for people, JSON for programs, and a folder with report.json and one HTML page that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import InputError
+from evaluation.plots import plots
+from evaluation.results import Report, Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SHOWN = 20
+MOST_LABELS = 12
+_STYLE = """
+:root { color-scheme: light dark }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; display: block; overflow-x: auto; margin: 1rem 0 }
+th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #8884; white-space: nowrap; vertical-align: top }
+th:first-child, td:first-child, .wrong td { text-align: left }
+.wrong td { white-space: normal; overflow-wrap: anywhere }
+small { opacity: .7 }
+code { overflow-wrap: anywhere }
+img { max-width: 100%; background: #fff; border-radius: 6px; margin: .5rem .5rem .5rem 0 }
+"""
+
+
+def as_json(reports: Sequence[Report]) -> str:
+    """One document: the suite's object, or a list of them for several suites."""
+    documents = [r.as_dict() for r in reports]
+    return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the report for people: a table of metrics by system, the first wrong items, and the command."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    results = report.best_first
+    table = Table(
+        title=f"{report.suite}: {report.n:,} rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    table.add_column("metric", no_wrap=True)
+    for r in results:
+        table.add_column(f"{r.name}\n(baseline)" if r.baseline else r.name, justify="right", style="dim" if r.baseline else "")
+    for metric in _metrics(results):
+        table.add_row(metric, *(_cell(r, metric) for r in results))
+    for p in ("p50", "p95"):
+        table.add_row(f"{p}, ms", *("" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results))
+    console.print(table)
+    if report.wrong:
+        console.print(Text(f"Wrong: {len(report.wrong):,} of {report.n:,}", style="bold"))
+    for item in report.wrong[:SHOWN]:
+        console.print(Text(f"- {_line(item)}"), soft_wrap=True)
+    if len(report.wrong) > SHOWN:
+        console.print(Text(f"... and {len(report.wrong) - SHOWN:,} more: --json lists them all.", style="dim"))
+    console.print(Text(f"In brackets: 95% bootstrap interval. Reproduce: {report.command}\n", style="dim"), soft_wrap=True)
+
+
+def write(reports: Sequence[Report], folder: Path) -> None:
+    """Write report.json and report.html into `folder`. Raises InputError when it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "report.json").write_text(as_json(reports) + "\n", encoding="utf-8")
+        (folder / "report.html").write_text(as_html(reports), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"Expected a folder to write the report to; {folder} cannot be written: {error.strerror}.") from None
+
+
+def as_html(reports: Sequence[Report]) -> str:
+    """One page with tables and plots embedded."""
+    body = "\n".join(_section(r) for r in reports)
+    head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Evaluation</title><style>{_STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>Evaluation</h1>\n{body}\n</body></html>\n'
+
+
+def _section(report: Report) -> str:
+    results = report.best_first
+    heads = "".join(f"<th>{escape(r.name)}{'<br><small>baseline</small>' if r.baseline else ''}</th>" for r in results)
+    rows = [(metric, [_cell(r, metric) for r in results]) for metric in _metrics(results)]
+    rows += [(f"{p}, ms", ["" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results]) for p in ("p50", "p95")]
+    cells = "".join(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{value}</td>' for value in values)}</tr>\n" for name, values in rows)
+    images = "".join(f'<img alt="{escape(name)}" src="data:image/png;base64,{png}">' for name, png in plots(report))
+    wrong = "".join(f"<tr><td>{escape(_line(item))}</td></tr>\n" for item in report.wrong)
+    return (
+        f"<h2>{escape(report.suite)}</h2><p>{report.n:,} rows. In brackets: 95% bootstrap interval.<br>"
+        f"<code>{escape(report.command)}</code></p>"
+        f"<table><tr><th>metric</th>{heads}</tr>\n{cells}</table>{images}"
+        f'<details><summary>Wrong: {len(report.wrong):,}</summary><table class="wrong">{wrong}</table></details>'
+    )
+
+
+def _metrics(results: Sequence[Result]) -> list[str]:
+    """Metrics to show, in the order of the first result; with many labels, their recalls are left to the JSON."""
+    names = list(dict.fromkeys(m for r in results for m in r.metrics))
+    if sum(m.startswith("recall.") for m in names) > MOST_LABELS:
+        return [m for m in names if not m.startswith("recall.")]
+    return names
+
+
+def _cell(r: Result, metric: str) -> str:
+    value = r.metrics.get(metric)
+    if value is None:
+        return ""
+    if metric.startswith("n."):
+        return f"{value:,.0f}"
+    interval = r.interval.get(metric)
+    # Every column more makes a narrow terminal break the cells: two digits will do.
+    span = "–".join(f"{v:.2f}".removeprefix("0").replace("1.00", "1") for v in interval) if interval and not r.baseline else ""
+    return f"{value:.3f} [{span}]" if span else f"{value:.3f}"
+
+
+def _line(item: dict[str, Any]) -> str:
+    first, *rest = item.items()
+    return f"{_short(first[1])}  " + ", ".join(f"{key}: {_short(value)}" for key, value in rest)
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
+    # Control characters of foreign data must not steer the terminal.
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= 160 else f"{text[:159]}…"

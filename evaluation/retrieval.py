@@ -1,0 +1,164 @@
+"""The suite `retrieval`: how high the right passage stands.
+
+Without files, each expert's `test` questions on its own index, where a passage of the right document is right. With files, an index in
+memory over the corpus, and the passages that the file names; the fusion's weight is chosen on one half of the questions and judged on
+the other.
+All systems share one search, so they share its latency.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import InputError
+from core.types import Hit, Passage
+from evaluation.data import Mapped, Query, read_corpus, read_queries
+from evaluation.metrics import Floats, mean, mrr, ndcg, recall_at
+from evaluation.results import Measure, Progress, Report, Result, result, silent
+from graph.services import Services
+from retrieval.encoder import Encoder
+from retrieval.fusion import choose_weight, fuse
+from retrieval.index import Index, assemble
+
+DEPTHS = (1, 5, 10, 20)
+BM25, DENSE = 0.0, 1.0
+WRONG_BELOW = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question with the candidates of both parts of an index, and the numbers of the passages that are right."""
+
+    query: Query
+    group: str
+    index: Index
+    ids: np.ndarray[tuple[int], np.dtype[np.int64]]
+    cosines: np.ndarray[tuple[int], np.dtype[np.float32]]
+    dense: np.ndarray[tuple[int], np.dtype[np.float32]]
+    lexical: np.ndarray[tuple[int], np.dtype[np.float32]]
+    right: frozenset[int]
+    seconds: float
+
+    def hits(self, weight: float, k: int) -> list[Hit]:
+        """The `k` best passages with this weight, as `Index.search` would give them."""
+        fused = fuse(self.dense, self.lexical, weight)
+        order = np.argsort(-fused, kind="stable")[:k]
+        return [Hit(self.index.passages[int(self.ids[i])], float(fused[i]), float(self.cosines[i])) for i in order]
+
+    def rank(self, weight: float) -> float:
+        """Rank of the first right passage, from 1; inf when neither part found one."""
+        order = np.argsort(-fuse(self.dense, self.lexical, weight), kind="stable")
+        return next((float(n) for n, i in enumerate(order, 1) if int(self.ids[i]) in self.right), np.inf)
+
+
+def evaluate(
+    services: Services,
+    command: str,
+    *,
+    corpus: Path | None = None,
+    qrels: Path | None = None,
+    mapping: Mapped | None = None,
+    progress: Progress = silent,
+) -> Report:
+    """Judge BM25, dense search and both fused. Raises InputError for files that cannot be used."""
+    if corpus and qrels:
+        passages = read_corpus(corpus, mapping or {})
+        queries = read_queries(qrels, mapping or {}, {p.id for p in passages})
+        asked = ask(index_of(passages, services.encoder, progress), services.encoder, queries, progress)
+        weights = two_fold_weights(asked)
+    else:
+        asked = [a for name in services.experts for a in _ask_expert(services, name, progress)]
+        weights = [a.index.manifest.dense_weight for a in asked]
+        if not asked:
+            raise InputError(
+                "Expected questions with the split `test` in an expert's questions.csv; found none. Or pass --corpus and --qrels."
+            )
+    return judge(asked, weights, command)
+
+
+def index_of(passages: Sequence[Passage], encoder: Encoder, progress: Progress = silent) -> Index:
+    """An index in memory over whole passages."""
+    return assemble(passages, encoder, progress=progress("Embedding passages", len(passages)))
+
+
+def ask(index: Index, encoder: Encoder, queries: Sequence[Query], progress: Progress = silent, group: str = "") -> list[Asked]:
+    """Search for every query, one at a time."""
+    wanted = {document for query in queries for document in query.passages}
+    places: dict[str, list[int]] = {}
+    for n, passage in enumerate(index.passages):
+        if passage.document in wanted:
+            places.setdefault(passage.document, []).append(n)
+    advance, asked = progress(f"Searching {group}".strip(), len(queries)), []
+    encoder.encode(["The first text loads the model."])
+    for query in queries:
+        start = time.perf_counter()
+        found = index.candidates(query.question, encoder.encode([query.question])[0])
+        seconds = time.perf_counter() - start
+        right = frozenset(n for document in query.passages for n in places.get(document, ()))
+        asked.append(Asked(query, group, index, *found, right, seconds))
+        advance(1)
+    return asked
+
+
+def two_fold_weights(asked: Sequence[Asked]) -> list[float]:
+    """A fusion weight for each question, chosen on the other half of the questions."""
+    half = np.random.default_rng(0).permutation(len(asked)) % 2
+
+    def rank(q: int, weight: float) -> int | None:
+        found = asked[q].rank(weight)
+        return None if np.isinf(found) else int(found)
+
+    chosen = {side: choose_weight(rank, np.flatnonzero(half != side).tolist()) for side in (0, 1)}
+    return [chosen[int(side)] for side in half]
+
+
+def _ask_expert(services: Services, name: str, progress: Progress) -> list[Asked]:
+    items = services.expert(name).questions("test")
+    queries = [Query(f"{name}/{n}", i.question, frozenset({i.document}), [i.answer]) for n, i in enumerate(items, 1)]
+    return ask(services.index(name), services.encoder, queries, progress, name)
+
+
+def judge(asked: Sequence[Asked], weights: Sequence[float], command: str) -> Report:
+    """Score the searches; `weights` are the fusion's, one a question."""
+    fused = np.array([a.rank(w) for a, w in zip(asked, weights, strict=True)])
+    seconds = [a.seconds for a in asked]
+    results = [
+        _result("fused", asked, fused, seconds, {"dense_weight": mean(weights)}),
+        _result("bm25", asked, np.array([a.rank(BM25) for a in asked]), seconds),
+        _result("dense", asked, np.array([a.rank(DENSE) for a in asked]), seconds),
+        _result("random", asked, _random_ranks(asked)),
+    ]
+    wrong = [_wrong(a, w, rank) for a, w, rank in zip(asked, weights, fused, strict=True) if rank > WRONG_BELOW]
+    return Report("retrieval", len(asked), command, ["mrr", "r@1", "r@5", "ndcg@10"], results, wrong)
+
+
+def _result(
+    name: str, asked: Sequence[Asked], ranks: Floats, seconds: Sequence[float] = (), plain: Mapping[str, float | None] | None = None
+) -> Result:
+    def over(part: Floats, k: int) -> Measure:
+        return Measure(len(part), lambda rows: recall_at(part[rows], k))
+
+    measures = {f"r@{k}": over(ranks, k) for k in DEPTHS}
+    measures["mrr"] = Measure(len(ranks), lambda rows: mrr(ranks[rows]))
+    measures["ndcg@10"] = Measure(len(ranks), lambda rows: ndcg(ranks[rows], 10))
+    groups = np.array([a.group for a in asked])
+    measures |= {f"r@5.{group}": over(ranks[groups == group], 5) for group in dict.fromkeys(groups.tolist()) if group}
+    return result(name, measures, plain=plain, seconds=seconds, baseline=name == "random")
+
+
+def _random_ranks(asked: Sequence[Asked]) -> Floats:
+    """The rank of the first right passage in a shuffled corpus."""
+    rng = np.random.default_rng(0)
+    ranks = [rng.choice(len(a.index.passages), len(a.right), replace=False).min() + 1 if a.right else np.inf for a in asked]
+    return np.array(ranks, np.float64)
+
+
+def _wrong(asked: Asked, weight: float, rank: float) -> dict[str, object]:
+    found = list(dict.fromkeys(hit.passage.document for hit in asked.hits(weight, WRONG_BELOW)))
+    place = None if np.isinf(rank) else int(rank)
+    return {"question": asked.query.question, "expected": sorted(asked.query.passages), "found": found, "rank": place}

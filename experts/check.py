@@ -1,0 +1,137 @@
+"""What is wrong with an expert's own files: examples that belong to others too, near-duplicates, dead references."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from core.errors import DocumentError
+from core.types import OUT_OF_SCOPE
+from experts.discovery import Expert, out_of_scope
+from retrieval.encoder import Encoder
+from retrieval.loaders import Document, corpus_files, load_file
+from retrieval.text import contains_key
+
+COLLISION_AT = 0.9
+DUPLICATE_AT = 0.95
+MAX_DUPLICATE_SHARE = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """An utterance and one that is too near. `label`: whose the other is; `similarity`: their cosine, in [-1, 1]."""
+
+    text: str
+    other: str
+    label: str
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeadReference:
+    """A question whose document does not exist, or does not hold its key."""
+
+    question: str
+    document: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found. The share of near-duplicates is in [0, 1]."""
+
+    expert: str
+    documents: int
+    questions: int
+    utterances: int
+    collisions: list[Pair]
+    near_duplicates: list[Pair]
+    dead_references: list[DeadReference]
+    unreadable: list[str]
+    without_source: list[str]
+
+    @property
+    def near_duplicate_share(self) -> float:
+        """Utterances that come too near an earlier one, of all."""
+        return len(self.near_duplicates) / self.utterances if self.utterances else 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing must be mended: collisions and missing sources are for a person to judge."""
+        return not self.dead_references and not self.unreadable and self.near_duplicate_share <= MAX_DUPLICATE_SHARE
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**asdict(self), "near_duplicate_share": round(self.near_duplicate_share, 4), "ok": self.ok}
+
+
+def check(expert: Expert, experts: Mapping[str, Expert], encoder: Encoder) -> Report:
+    """Check one expert against its documents, the other experts and the out-of-scope bank.
+
+    Raises DocumentError for a CSV file that cannot be read.
+    """
+    documents, unreadable = _read(expert)
+    questions, utterances = expert.questions(), expert.utterances()
+    others = [(text, e.name) for e in experts.values() if e.name != expert.name for text in e.utterances()]
+    others += [(text, OUT_OF_SCOPE) for text in out_of_scope(expert.folder.parent)]
+    return Report(
+        expert=expert.name,
+        documents=len(documents),
+        questions=len(questions),
+        utterances=len(utterances),
+        collisions=_collisions(utterances, others, encoder),
+        near_duplicates=_near_duplicates(utterances, expert.name, encoder),
+        dead_references=[
+            DeadReference(item.question, item.document, problem)
+            for item in questions
+            if (problem := _problem(item.key, documents.get(item.document)))
+        ],
+        unreadable=unreadable,
+        without_source=[name for name, document in documents.items() if not document.source.strip()],
+    )
+
+
+def _read(expert: Expert) -> tuple[dict[str, Document], list[str]]:
+    """The documents by id, and a line for each file that cannot be read."""
+    documents: dict[str, Document] = {}
+    unreadable = []
+    for path in corpus_files(expert.corpus):
+        try:
+            for document in load_file(path, expert.corpus):
+                documents[document.id] = document
+        except DocumentError as error:
+            unreadable.append(str(error))
+    return documents, unreadable
+
+
+def _problem(key: str, document: Document | None) -> str | None:
+    if document is None:
+        return "no such document"
+    return None if contains_key(document.text, key) else f"the document does not hold the key {key!r}"
+
+
+def _collisions(utterances: Sequence[str], others: Sequence[tuple[str, str]], encoder: Encoder) -> list[Pair]:
+    vectors, elsewhere = encoder.encode(utterances), encoder.encode([text for text, _ in others])
+    if not others:
+        return []
+    found = []
+    for text, vector in zip(utterances, vectors, strict=True):
+        cosines = elsewhere @ vector
+        n = int(cosines.argmax())
+        found.append(Pair(text, *others[n], round(float(cosines[n]), 4)))
+    return _above(COLLISION_AT, found)
+
+
+def _near_duplicates(utterances: Sequence[str], label: str, encoder: Encoder) -> list[Pair]:
+    vectors = encoder.encode(utterances)
+    found = []
+    for i in range(1, len(utterances)):
+        cosines = vectors[:i] @ vectors[i]
+        n = int(cosines.argmax())
+        found.append(Pair(utterances[i], utterances[n], label, round(float(cosines[n]), 4)))
+    return _above(DUPLICATE_AT, found)
+
+
+def _above(threshold: float, pairs: Iterable[Pair]) -> list[Pair]:
+    return sorted((p for p in pairs if p.similarity > threshold), key=lambda p: -p.similarity)

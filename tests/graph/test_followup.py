@@ -1,0 +1,108 @@
+"""Which questions lean on the one before, and which change the topic."""
+
+from __future__ import annotations
+
+import pytest
+
+from graph.followup import is_followup, stand_alone
+
+LEANING = """
+and for teenagers?
+What about newborns?
+how about diesel?
+Why?
+why is that?
+Why not?
+Really?
+How much?
+Is it dangerous?
+How does it work?
+How long does it last?
+Who invented it?
+When was that?
+Does this happen to everyone?
+And in winter?
+But is it safe?
+What if I wake up?
+Or at night?
+What are its symptoms?
+Are they expensive?
+Can you explain that?
+Tell me more
+more details please
+which one is better?
+the first one?
+for adults?
+how so?
+What causes it in children?
+Then what should I do?
+go on
+give me an example
+Did he win?
+and the second stage
+Is the other one cheaper?
+What did they find?
+so is it bad?
+What does the latter do?
+Why does it get worse when I lie down at night?
+""".strip().splitlines()
+
+ALONE = """
+How does a differential work?
+So how does a differential work?
+What is REM sleep?
+Who invented the airbag?
+What is ABS?
+What is melatonin?
+Why do cats sleep so much?
+When was the Model T introduced?
+Why do we dream?
+why snore
+Is it safe to drive after four hours of sleep?
+Is it normal to wake up at 3 a.m.?
+How long does it take to fall asleep?
+How does it come that turbochargers lag when cold?
+My car makes a grinding noise when it brakes at low speed
+I keep waking at 3
+What is that blue light on my dashboard in the morning?
+Is there a cure for narcolepsy?
+Are there electric cars with a manual gearbox?
+There is a rattle under the bonnet, what could be loose?
+And now something else: how do I change engine oil?
+But how do airbags know when to inflate?
+car won't start
+melatonin dose
+Do bees die when they sting?
+Explain REM sleep
+Thanks! What tyre pressure should I use in winter?
+Is there a difference between summer and winter tyres?
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("question", LEANING)
+def test_leans_on_the_question_before(question: str) -> None:
+    assert is_followup(question)
+
+
+@pytest.mark.parametrize("question", ALONE)
+def test_stands_alone(question: str) -> None:
+    assert not is_followup(question)
+
+
+def test_a_followup_takes_the_topic_along() -> None:
+    assert stand_alone("and for teenagers?", "How long is a sleep cycle?") == "How long is a sleep cycle? and for teenagers?"
+
+
+def test_a_change_of_topic_leaves_the_old_one_behind() -> None:
+    assert stand_alone("What is ABS?", "How long is a sleep cycle?") == "What is ABS?"
+
+
+def test_the_first_question_has_nothing_to_lean_on() -> None:
+    assert stand_alone("and for teenagers?", None) == "and for teenagers?"
+
+
+def test_a_long_chain_keeps_the_topic_and_the_last_step() -> None:
+    question = "How long is a sleep cycle?"
+    for step in ("and for teenagers?", "and for babies?", "why is that?", "and in old age?"):
+        question = stand_alone(step, question)
+    assert question == "How long is a sleep cycle? why is that? and in old age?"

@@ -1,0 +1,1 @@
+"""For people: the `switchyard` command and the Streamlit chat."""

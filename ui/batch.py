@@ -1,0 +1,122 @@
+"""Many questions from a file of JSON lines to another one: a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import AuthenticationFailedError, InputError, MissingKeyError, ModelError, SwitchyardError
+from ui.console import progress, say
+
+Key = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A question to answer. `expert`: a name, or None where the row names none."""
+
+    id: Key
+    text: str
+    expert: str | None = None
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a file of JSON lines. Raises InputError naming the line that cannot be used."""
+    rows: dict[Key, Row] = {}
+    for n, line in _lines(path):
+        try:
+            row = _row(json.loads(line))
+        except ValueError as error:
+            reason = "not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
+            raise InputError(
+                f'{path}, line {n}: expected {{"id", "text"}} and perhaps "expert"; {reason}. Mend the line.'
+            ) from None
+        if row.id in rows:
+            raise InputError(f"{path}, line {n}: the id {row.id!r} stands on an earlier line too. Give every row its own.")
+        rows[row.id] = row
+    if not rows:
+        raise InputError(f'{path} holds no rows. Expected a line such as {{"id": "1", "text": "How long is a sleep cycle?"}}.')
+    return list(rows.values())
+
+
+def run_batch(rows: Sequence[Row], source: Path, output: Path, work: Callable[[Row], dict[str, Any]]) -> None:
+    """Append `work(row)` and the row's id to `output`, a line each, for every row that is not there yet.
+
+    A row whose question or model fails is named on stderr and left out, so that the next run tries it again; then an error says how many.
+    """
+    if output.exists() and output.samefile(source):
+        raise InputError(f"--output is the input itself ({source}): name another file.")
+    done = _done(output)
+    waiting = [row for row in rows if row.id not in done]
+    if len(waiting) < len(rows):
+        say(f"{len(rows) - len(waiting)} of {len(rows)} rows are in {output} already.")
+    failures: list[SwitchyardError] = []
+    try:
+        with output.open("a", encoding="utf-8", newline="\n") as file, progress() as bar:
+            for row in bar.track(waiting, description=output.name):
+                try:
+                    result = work(row)
+                except (MissingKeyError, AuthenticationFailedError):
+                    raise  # no other row would fare better
+                except (InputError, ModelError) as error:
+                    failures.append(error)
+                    say(f"Row {row.id!r}: {error}", style="yellow")
+                else:
+                    file.write(json.dumps({"id": row.id, **result}, ensure_ascii=False) + "\n")
+                    file.flush()
+    except OSError as error:
+        raise InputError(f"Cannot write {output}: {error.strerror}. Name a file in a folder that can be written.") from None
+    if failures:
+        kind = InputError if all(isinstance(f, InputError) for f in failures) else SwitchyardError
+        raise kind(f"Rows without a result: {len(failures)} of {len(rows)}. The same command tries them again.")
+
+
+def _row(data: Any) -> Row:
+    if not isinstance(data, dict):
+        raise ValueError("not an object")
+    missing = [name for name in ("id", "text") if name not in data]
+    if missing:
+        raise ValueError(f"missing: {', '.join(missing)}")
+    if not isinstance(data["id"], Key) or isinstance(data["id"], bool):
+        raise ValueError("the id is neither a text nor a whole number")
+    if not isinstance(data["text"], str):
+        raise ValueError("the text is none")
+    expert = data.get("expert")
+    if expert is not None and not isinstance(expert, str):
+        raise ValueError("the expert is no name")
+    return Row(data["id"], data["text"], expert)
+
+
+def _done(output: Path) -> set[Key]:
+    """Ids in the output of an earlier run; a last line that was being written when it stopped is taken away."""
+    if not output.exists():
+        return set()
+    lines = list(_lines(output))
+    found: set[Key] = set()
+    for n, line in lines:
+        try:
+            found.add(json.loads(line)["id"])
+        except (ValueError, TypeError, KeyError):
+            if (n, line) != lines[-1] or line.endswith(b"\n"):
+                raise InputError(f"{output}, line {n}: expected a result with its id. Mend the line, or name another --output.") from None
+            os.truncate(output, output.stat().st_size - len(line))
+            return found
+    if lines and not lines[-1][1].endswith(b"\n"):
+        with output.open("ab") as file:
+            file.write(b"\n")
+    return found
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Lines with their numbers, empty ones left out."""
+    try:
+        with path.open("rb") as file:
+            for n, line in enumerate(file, 1):
+                if line.strip(b"\xef\xbb\xbf \t\r\n"):
+                    yield n, line.removeprefix(b"\xef\xbb\xbf") if n == 1 else line
+    except OSError as error:
+        raise InputError(f"Cannot read {path}: {error.strerror}. Expected a file of JSON lines.") from None

@@ -1,0 +1,1 @@
+"""The Streamlit chat, in pieces: what is drawn, what is remembered, and how a turn runs."""

@@ -1,0 +1,171 @@
+"""What stands around an answer, as HTML: the line above it, its notices, its sources, and how it came about. All text is escaped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from itertools import groupby
+from typing import Any
+
+from core.types import OUT_OF_SCOPE, Outcome
+from ui.chat.figures import UNKNOWN_PRICE, counted, money, percent, seconds, signal, tokens
+from ui.chat.text import highlighted
+
+NEAREST = 3
+Answer = Mapping[str, Any]
+"""The answer object, as the store keeps it."""
+Titles = Mapping[str, str]
+"""Titles of the experts, by name."""
+
+
+def anchor(answer: Answer) -> str:
+    """Prefix of the ids of an answer's sources: `<anchor>-<n>` is source n."""
+    return f"source-{answer['run_id'][:12]}"
+
+
+def question(text: str) -> str:
+    """What the user asked, as typed."""
+    return f'<div class="sy-question" tabindex="0">{escape(text)}</div>'
+
+
+def steps(line: str) -> str:
+    """What is being done right now; it stands where `summary` will stand."""
+    return f'<p class="sy-line sy-working" role="status">{escape(line)}</p>'
+
+
+def summary(answer: Answer, titles: Titles) -> str:
+    """Who answered, how sure, for how much and how fast, in one line."""
+    parts = [f"<b>{escape(_who(answer, titles))}</b>"]
+    if answer["outcome"] in (Outcome.ANSWERED, Outcome.ESCALATED):
+        parts.append(f"{percent(answer['confidence'])} confident")
+    parts += [escape(money(answer["cost_usd"])), seconds(answer["latency_ms"])]
+    return f'<p class="sy-line">{_dotted(parts)}</p>'
+
+
+def _who(answer: Answer, titles: Titles) -> str:
+    names = names_of(answer["expert"], titles)
+    match Outcome(answer["outcome"]):
+        case Outcome.DECLINED:
+            return "Outside what the experts cover"
+        case Outcome.UNKNOWN:
+            return f"{names}: no answer found"
+        case Outcome.CLARIFY:
+            return f"{names} asks back"
+        case Outcome.ESCALATED:
+            return f"{names}, superior model"
+        case Outcome.ANSWERED:
+            return names
+
+
+def names_of(expert: str | Sequence[str] | None, titles: Titles) -> str:
+    """The experts' titles, joined by `and`."""
+    names = [expert] if isinstance(expert, str) else list(expert or [])
+    return " and ".join(titles.get(name, name) for name in names)
+
+
+def notices(answer: Answer, *, safety: bool) -> str:
+    """The safety notices, or all the others; empty when there is none."""
+    chosen = [n["text"] for n in answer["notices"] if (n["kind"] == "safety") is safety]
+    kind, role = ("sy-safety", "alert") if safety else ("sy-notice", "note")
+    return "".join(f'<div class="{kind}" role="{role}">{escape(text)}</div>' for text in chosen)
+
+
+def body(answer: Answer) -> str:
+    """The answer's Markdown without the safety notices that open it: they are shown above it."""
+    text: str = answer["answer"]
+    for notice in answer["notices"]:
+        if notice["kind"] == "safety":
+            text = text.removeprefix(f"**{notice['text']}**").lstrip()
+    return text
+
+
+def sources(answer: Answer) -> str:
+    """One foldable source per number: title, passage with the quoted words marked, origin. A link to its id opens it."""
+    passages = {p["id"]: p["text"] for p in answer["passages"]}
+    by_number = groupby(sorted(answer["citations"], key=lambda c: c["n"]), key=lambda c: c["n"])
+    items = "".join(_source(f"{anchor(answer)}-{n}", n, list(cited), passages) for n, cited in by_number)
+    return f'<section class="sy-sources" aria-label="Sources">{items}</section>' if items else ""
+
+
+def _source(name: str, n: int, cited: Sequence[Mapping[str, Any]], passages: Mapping[str, str]) -> str:
+    quotes = [c["quote"] for c in cited]
+    passage = passages.get(cited[0]["passage_id"], "\n\n".join(quotes))
+    where = f'<p class="sy-where">{escape(cited[0]["source"])}</p>' if cited[0]["source"] else ""
+    # The id lies inside the fold: following a link to it, the browser unfolds the source by itself.
+    title = f'<span class="sy-n">{n}</span><span class="sy-title">{escape(cited[0]["title"])}</span>'
+    return (
+        f'<details class="sy-fold"><summary>{title}</summary>'
+        f'<div class="sy-passage" id="{escape(name)}" tabindex="0">{highlighted(passage, quotes)}</div>{where}</details>'
+    )
+
+
+def background(answer: Answer, titles: Titles) -> str:
+    """How the answer came about: route, confidence, escalation, models and cost, folded away."""
+    blocks = [
+        ("Route", _route(answer, titles)),
+        ("Confidence", _confidence(answer)),
+        ("Escalation", _escalation(answer)),
+        ("Models and cost", _ledger(answer)),
+    ]
+    inner = "".join(f'<div class="sy-block"><h4>{title}</h4>{html}</div>' for title, html in blocks if html)
+    return f'<details class="sy-fold sy-why"><summary><span class="sy-title">How this answer came about</span></summary>{inner}</details>'
+
+
+def _route(answer: Answer, titles: Titles) -> str:
+    """The probabilities, best expert first and out of scope last, and the examples nearest to the question."""
+    named = {OUT_OF_SCOPE: "Out of scope", **titles}
+    route = answer["route"]
+    ranked = sorted(route["scores"].items(), key=lambda item: (item[0] == OUT_OF_SCOPE, -item[1]))
+    near = "".join(
+        f"<li>{escape(n['text'])} ({escape(named.get(n['label'], n['label']))}, cosine {n['similarity']:.2f})</li>"
+        for n in route["nearest"][:NEAREST]
+    )
+    listed = f'<ul class="sy-near" aria-label="Nearest examples"><li>Nearest examples:</li>{near}</ul>' if near else ""
+    return _bars((named.get(name, name), p) for name, p in ranked) + listed
+
+
+def _confidence(answer: Answer) -> str:
+    parts = answer["confidence_parts"]
+    if not parts:
+        return ""
+    whole = f"<p>{percent(answer['confidence'])} likely to be acceptable, calibrated from these signals:</p>"
+    return whole + _bars((signal(name), value) for name, value in parts.items())
+
+
+def _escalation(answer: Answer) -> str:
+    moved = answer["escalation"]
+    if not moved:
+        return ""
+    return f"<p>From <code>{escape(moved['from'])}</code> to <code>{escape(moved['to'])}</code>: {escape(moved['reason'])}.</p>"
+
+
+def _ledger(answer: Answer) -> str:
+    uses = answer["models"]
+    if not uses:
+        return "<p>No model was asked.</p>"
+    rows = "".join(
+        f"<tr><td><code>{escape(u['model'])}</code></td><td>{escape(u['tier'])}</td><td>{u['input_tokens']:,}</td><td>{u['output_tokens']:,}</td>"
+        f"<td>{escape(money(u['cost_usd']))}</td><td>{seconds(u['latency_ms'])}</td></tr>"
+        for u in uses
+    )
+    head = "".join(f'<th scope="col">{name}</th>' for name in ("Model", "Tier", "Read", "Written", "Cost", "Time"))
+    always = answer["cost_always_superior_usd"]
+    instead = UNKNOWN_PRICE if always is None else money(always)
+    total = f"{counted(tokens(answer), 'token')}, {money(answer['cost_usd'])}. With the superior model at once: {instead}."
+    table = f'<div class="sy-scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    return f"{table}<p>{escape(total)}</p>"
+
+
+def _bars(values: Iterable[tuple[str, float]]) -> str:
+    """Rows of name, bar and number; a value outside [0, 1] gets the bar of the nearer end."""
+    rows = "".join(
+        f'<div class="sy-name">{escape(name)}</div>'
+        f'<div class="sy-track" aria-hidden="true"><span style="width:{100 * min(1.0, max(0.0, value)):.1f}%"></span></div>'
+        f'<div class="sy-value">{percent(value)}</div>'
+        for name, value in values
+    )
+    return f'<div class="sy-bars">{rows}</div>'
+
+
+def _dotted(parts: Iterable[str]) -> str:
+    return '<span class="sy-dot" aria-hidden="true"> · </span>'.join(parts)

@@ -1,0 +1,93 @@
+"""The sidebar: whom to ask, what the conversation cost, and the conversations so far."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+
+from core.types import Tier
+from graph.api import forget
+from graph.services import Services
+from graph.state import Context
+from llms.registry import configured
+from store.runs import Run, Thread, threads
+from ui.chat import figures, state
+from ui.chat.markup import Answer
+from ui.chat.text import label
+
+AUTO = "auto"
+TITLE_CHARS = 60
+
+
+def draw(shared: Services, turns: Sequence[Run]) -> Context:
+    """Draw it, and give what was chosen."""
+    with st.sidebar:
+        st.html('<div class="sy-brand">Switchyard</div>')
+        st.button("New chat", icon=":material/add:", width="stretch", on_click=state.open_thread, args=(None,))
+        context = Context(expert=_expert(shared), model=_model(shared))
+        _meter([run.answer for run in turns])
+        _threads(shared)
+    return context
+
+
+def _expert(shared: Services) -> str:
+    names = {AUTO: "Automatic", **{name: expert.card.title for name, expert in shared.experts.items()}}
+    return st.selectbox("Expert", list(names), format_func=lambda name: names[name], help="Automatic: the router chooses the expert.")
+
+
+def _model(shared: Services) -> str | None:
+    """The model that answers first; None leaves it to the settings. Unusable ones are named below with the reason."""
+    models = configured(shared.settings)
+    usable = [spec for spec, problem in models if problem is None]
+    tiers = shared.tiers(None)
+    explained = "Answers first. When that answer is not sure enough, the superior model is asked."
+    chosen = st.selectbox("Model", [None, *usable], format_func=lambda spec: spec or "Default", help=explained)
+    first, then = escape(chosen or tiers[Tier.INFERIOR]), escape(tiers[Tier.SUPERIOR])
+    st.html(f'<div class="sy-side sy-tiers"><p>{first} first, {then} when unsure</p></div>')
+    missing = {problem: [s for s, p in models if p == problem] for _, problem in models if problem is not None}
+    if missing:
+        with st.expander("Models not available", type="compact"):
+            lines = "".join(f"<p><b>{escape(', '.join(specs))}</b><br>{escape(problem)}</p>" for problem, specs in missing.items())
+            st.html(f'<div class="sy-side">{lines}</div>')
+    return chosen
+
+
+def _meter(answers: Sequence[Answer]) -> None:
+    """Tokens and cost of the open conversation, against always asking the superior model."""
+    if answers:
+        used = f"{figures.counted(len(answers), 'turn')}, {figures.counted(sum(map(figures.tokens, answers)), 'token')}"
+        st.html(f'<div class="sy-side sy-meter"><p><b>This conversation</b></p><p>{used}</p><p>{escape(figures.saving(answers))}</p></div>')
+
+
+def _threads(shared: Services) -> None:
+    found = threads(shared.engine)
+    if not found:
+        return
+    st.html('<div class="sy-side sy-heading"><b>Conversations</b></div>')
+    with st.container(key="threads"):
+        for thread in found:
+            _row(shared, thread)
+
+
+def _row(shared: Services, thread: Thread) -> None:
+    name, title = thread.thread_id, label(thread.title, limit=TITLE_CHARS)
+    kind = "open" if name == state.thread() else "other"
+    with st.container(key=f"{kind}-thread-{name}", horizontal=True, wrap=False, gap=None, vertical_alignment="center"):
+        st.button(title, key=f"open-{name}", type="tertiary", width="stretch", on_click=state.open_thread, args=(name,))
+        if st.button("", key=f"delete-{name}", type="tertiary", icon=":material/delete:", help="Delete this conversation"):
+            _confirm(shared, thread)
+
+
+@st.dialog("Delete this conversation?")
+def _confirm(shared: Services, thread: Thread) -> None:
+    st.markdown(f"**{label(thread.title, limit=200)}** and its {figures.counted(thread.turns, 'turn')} will be gone for good.")
+    with st.container(horizontal=True):
+        if st.button("Delete", type="primary", key="confirm-delete"):
+            forget(thread.thread_id, shared)
+            if state.thread() == thread.thread_id:
+                state.open_thread(None)
+            st.rerun()
+        if st.button("Keep it", key="confirm-keep"):
+            st.rerun()

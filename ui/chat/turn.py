@@ -1,0 +1,116 @@
+"""The question under way: its steps and its draft as they come, or why there is no answer and how to go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from html import escape
+from typing import Any
+
+import streamlit as st
+
+from core.errors import SwitchyardError
+from graph.api import events
+from graph.services import Services
+from graph.state import Context
+from ui.chat import markup, state, text
+
+UNSETTLED = "source-pending"
+"""Where markers lead while the sources are not settled: nowhere, but they already look like markers."""
+STOPPED = "Stopped before the answer was complete. Nothing was stored."
+REDRAW_S = 0.06
+"""A growing text is drawn at most this often: each drawing sends the whole of it."""
+
+
+def draw(shared: Services, context: Context, pending: state.Pending, titles: markup.Titles) -> None:
+    """Answer the pending question, or show why it has no answer. Ends the script's run when the answer has come."""
+    with st.chat_message("user"):
+        st.html(markup.question(pending.question))
+    with st.chat_message("assistant"):
+        if pending.problem is not None:
+            _draw_problem(pending.problem, "problem")
+            return
+        # Until the answer is here, an interruption of any kind leaves this behind; the stylesheet shows it once nothing runs any more.
+        pending.problem = STOPPED
+        line = st.empty()
+        line.html(markup.steps("Choosing the expert …"))
+        screen = Screen(line, titles)
+        _draw_problem(STOPPED, "stopped")
+        try:
+            answer = screen.play(events(pending.question, context, pending.thread, shared))
+        except SwitchyardError as error:
+            pending.problem = str(error)
+            st.rerun()
+    state.open_thread(answer["thread_id"])
+    st.rerun()
+
+
+def _draw_problem(problem: str, key: str) -> None:
+    with st.container(key=key, gap="small"):
+        st.html(f'<div class="sy-safety" role="alert">{escape(problem)}</div>')
+        with st.container(horizontal=True, gap="small"):
+            st.button("Try again", key=f"{key}-retry", icon=":material/refresh:", on_click=state.retry)
+            st.button("Edit the question", key=f"{key}-edit", icon=":material/edit:", on_click=state.edit)
+
+
+class Screen:
+    """Draws the events of one turn. A draft is dim, and leaves when it is rejected or when the answer's own text begins."""
+
+    def __init__(self, line: Any, titles: markup.Titles) -> None:
+        self._line = line
+        self._titles = titles
+        with st.container(key="draft"):
+            self._draft = st.empty()
+        self._text = st.empty()
+        self._written = ""
+        self._drawn_at = 0.0
+        self._several = False
+        self._drafting = False
+
+    def play(self, turn: Iterable[dict[str, Any]]) -> dict[str, Any]:
+        """Draw until the answer comes, and give it."""
+        answer: dict[str, Any] = {}
+        for event in turn:
+            kind, data = event["type"], event["data"]
+            if kind == "answer":
+                answer = data
+            elif kind == "draft_token":
+                self._grow(self._draft, data)
+            elif kind == "token":
+                self._settle()
+                self._grow(self._text, data)
+            else:
+                self._step(kind, data)
+        return answer
+
+    def _step(self, kind: str, data: Any) -> None:
+        """Say what is being done; drafts end here, because the next model begins."""
+        if kind == "route":
+            # Two experts write at the same time: their drafts would be one tangle.
+            self._several = isinstance(data["expert"], list)
+            names = markup.names_of(data["expert"], self._titles)
+            self._say(f"Asking {names} …" if names else "Looking for an expert who covers this …")
+        elif kind == "passages":
+            self._say(f"Reading {len(data)} passages …")
+        elif kind == "draft_rejected":
+            again = "asking the superior model" if data["next"] == "superior" else "reading more passages"
+            self._say(f"Not sure enough ({data['reason']}): {again} …")
+        self._settle()
+
+    def _settle(self) -> None:
+        """What follows is the answer's own text."""
+        if self._drafting:
+            self._drafting, self._written = False, ""
+            self._draft.empty()
+
+    def _say(self, words: str) -> None:
+        self._line.html(markup.steps(words))
+
+    def _grow(self, place: Any, piece: str) -> None:
+        if self._several and place is self._draft:
+            return
+        self._drafting = place is self._draft
+        self._written += piece
+        if time.monotonic() - self._drawn_at > REDRAW_S:
+            place.markdown(text.markdown(self._written, range(1, 1000), UNSETTLED), anchors=False)
+            self._drawn_at = time.monotonic()

@@ -1,0 +1,91 @@
+"""The `switchyard` command. A verb is a file in `ui/commands`, found by its name, and imported only when it is called."""
+
+from __future__ import annotations
+
+import ast
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from core.errors import SwitchyardError
+from ui.console import say
+
+COMMANDS = Path(__file__).with_name("commands")
+INTERRUPTED = 130
+
+
+class Verbs(TyperGroup):
+    """Lists the verbs by name and docstring; imports the one that is called."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for path in sorted(COMMANDS.glob("[a-z]*.py")):
+            self.add_command(TyperCommand(path.stem, help=_summary(path)))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The real command in the place of the listed one."""
+        name, listed, rest = super().resolve_command(ctx, args)
+        return name, listed and get_command(import_module(f"ui.commands.{name}").app), rest
+
+
+app = typer.Typer(cls=Verbs, add_completion=False, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"switchyard {version('switchyard')}")
+        raise typer.Exit
+
+
+@app.callback()
+def switchyard(
+    _version: Annotated[bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)] = False,
+) -> None:
+    """Route each question to the right expert, and answer it from that expert's own documents, with citations."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line and give its exit status: 0 done, 2 bad usage or bad input, 130 interrupted, 1 anything else."""
+    arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal or a pipe that cannot show a character shows "?" instead of stopping the command.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        status = get_command(app).main(arguments, prog_name="switchyard", standalone_mode=False)
+        sys.stdout.flush()
+    except SwitchyardError as error:
+        return _fail(str(error), error.exit_status)
+    except BrokenPipeError:
+        # The reader has left (`| head`): nobody is there to be told, and Python must not try to flush again on its way out.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except typer.TyperException as error:
+        where = getattr(getattr(error, "ctx", None), "command_path", "switchyard")
+        return _fail(f"{error.format_message().rstrip('.')}. Try: {where} --help", 2)
+    if status == INTERRUPTED:
+        say("Interrupted.")
+    return int(status or 0)
+
+
+def _fail(message: str, status: int) -> int:
+    say(f"Error: {message}", style="red")
+    return status
+
+
+def _summary(path: Path) -> str:
+    """First line of the module's docstring, read without importing the module."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

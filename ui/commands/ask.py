@@ -1,0 +1,107 @@
+"""Ask a question, or every question of a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.errors import InputError
+from ui.console import ERR, print_answer, print_json, step
+
+if TYPE_CHECKING:
+    from graph.services import Services
+    from graph.state import Context
+    from ui.batch import Row
+
+app = typer.Typer()
+IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
+
+
+@app.command()
+def ask(
+    question: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
+    expert: Annotated[str, typer.Option(help="The expert to ask; auto lets the router choose.")] = "auto",
+    model: Annotated[str | None, typer.Option(help="A model, written provider:name, in the place of the inferior one.")] = None,
+    escalate: Annotated[bool, typer.Option("--escalate/--no-escalate", help="Whether the superior model may be asked.")] = True,
+    image: Annotated[list[Path] | None, typer.Option(help="An image that belongs to the question; may be repeated.")] = None,
+    thread: Annotated[str | None, typer.Option(help="A conversation to go on with, or to begin.")] = None,
+    input_: Annotated[Path | None, typer.Option("--input", help='JSON lines {"id", "text"[, "expert"]}.')] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the answers go, a line each; rows that are there are skipped.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the answer object as JSON.")] = False,
+) -> None:
+    """Ask a question, or every question of a file."""
+    one_or_many(question, input_, output, json_)
+    images = [image_path(path) for path in image or []]
+    from graph.services import services
+    from graph.state import Context
+
+    shared = services()
+    if model:
+        shared.model(model)
+    context = Context(expert=expert, model=model, escalate=escalate, images=images)
+    if input_ and output:
+        _ask_all(shared, context, thread, input_, output)
+        return
+    answer = _ask_one(shared, str(question), context, thread)
+    if json_:
+        print_json(answer)
+        return
+    from core.types import Answer
+
+    print_answer(Answer.from_dict(answer))
+
+
+def one_or_many(question: str | None, source: Path | None, output: Path | None, as_json: bool) -> None:
+    """Raises InputError unless there is either a question, or both a file to read and one to write."""
+    if (question is None) == (source is None):
+        raise InputError("Expected either a question or --input FILE with --output FILE.")
+    if (source is None) != (output is None):
+        raise InputError("--input and --output belong together: name both files, or neither.")
+    if source is not None and as_json:
+        raise InputError("--json prints one document, and the rows of --input go to --output: leave --json out.")
+
+
+def image_path(path: Path) -> str:
+    """The path of an image. Raises InputError when the file is none, judged by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError as error:
+        raise InputError(f"Cannot read the image {path}: {error.strerror}.") from None
+    if not head.startswith(IMAGES) and not (head.startswith(b"RIFF") and head.endswith(b"WEBP")):
+        raise InputError(f"{path}: expected a PNG, JPEG, GIF or WebP image; its first bytes are those of something else.")
+    return str(path)
+
+
+def _ask_one(shared: Services, question: str, context: Context, thread: str | None) -> dict[str, Any]:
+    from graph.api import events
+
+    answer: dict[str, Any] = {}
+    with ERR.status("Routing …") as status:
+        for event in events(question, context, thread, shared):
+            if event["type"] == "answer":
+                answer = event["data"]
+            elif now := step(event):
+                status.update(now)
+    return answer
+
+
+def _ask_all(shared: Services, context: Context, thread: str | None, source: Path, output: Path) -> None:
+    from dataclasses import replace
+
+    from graph.api import run
+    from ui.batch import read_rows, run_batch
+
+    if thread:
+        raise InputError("--thread continues one conversation, and the rows of --input are many: leave --thread out.")
+    rows = read_rows(source)
+    for name in {context.expert, *(row.expert for row in rows if row.expert)} - {"auto"}:
+        shared.expert(name)
+
+    def work(row: Row) -> dict[str, Any]:
+        own = replace(context, expert=row.expert or context.expert)
+        return run(row.text, own, None, shared).as_dict()
+
+    run_batch(rows, source, output, work)

@@ -1,0 +1,97 @@
+"""Build the indexes of the experts and fit the router."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.errors import IndexFault
+from ui.console import OUT, progress
+
+if TYPE_CHECKING:
+    from experts.discovery import Expert
+    from graph.services import Services
+
+app = typer.Typer()
+
+
+@app.command()
+def index(
+    expert: Annotated[list[str] | None, typer.Argument(help="Experts; all of them when none is named.", show_default=False)] = None,
+    check: Annotated[bool, typer.Option("--check", help="Build nothing: say what state each index is in.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build anew whatever the state.")] = False,
+) -> None:
+    """Build the indexes of the experts and fit the router."""
+    from graph.services import services
+
+    shared = services()
+    chosen = [shared.expert(name) for name in dict.fromkeys(expert or shared.experts)]
+    if check:
+        report(shared, chosen)
+    else:
+        build(shared, chosen, force=force)
+
+
+def build(shared: Services, experts: Iterable[Expert], *, force: bool = False) -> None:
+    """Build what is missing, stale or corrupt (everything with `force`), and fit the router.
+
+    Raises IndexFault for an index that another encoder wrote, unless forced.
+    """
+    from experts.indexes import index_state
+
+    folder = shared.settings.indexes_dir
+    for expert in experts:
+        state = index_state(expert, shared.encoder, folder, whole=True)
+        if state == "foreign" and not force:
+            raise IndexFault(f"The index of {expert.name} was written by another encoder. Run: switchyard index {expert.name} --force")
+        if state != "ok" or force:
+            _build_one(shared, expert)
+        else:
+            OUT.print(f"{expert.name}: up to date, {contents(shared, expert.name)}")
+    if force:
+        shutil.rmtree(folder / ".router", ignore_errors=True)
+    OUT.print(f"router: ready, {' · '.join(shared.router().labels)}")
+
+
+def report(shared: Services, experts: Iterable[Expert]) -> None:
+    """Say the state of each index, every file read. Exits with 1 when one is not ok."""
+    from experts.indexes import index_state
+
+    states = {e.name: index_state(e, shared.encoder, shared.settings.indexes_dir, whole=True) for e in experts}
+    for name, state in states.items():
+        OUT.print(f"{name}: {state}, {contents(shared, name)}" if state == "ok" else f"{name}: {state}. Run: {remedy(name, state)}")
+    if set(states.values()) != {"ok"}:
+        raise typer.Exit(1)
+
+
+def remedy(name: str, state: str) -> str:
+    """The command that mends an index in `state`."""
+    return f"switchyard index {name}" + (" --force" if state == "foreign" else "")
+
+
+def contents(shared: Services, name: str) -> str:
+    """How much the index of an expert holds. Raises IndexFault when there is none."""
+    from retrieval.index import Manifest
+
+    folder = shared.settings.indexes_dir / name
+    if manifest := Manifest.read(folder):
+        return f"{manifest.documents:,} documents, {manifest.passages:,} passages"
+    raise IndexFault(f"{folder} holds no index. Run: {remedy(name, 'missing')}")
+
+
+def _build_one(shared: Services, expert: Expert) -> None:
+    from experts.indexes import build_index
+    from retrieval.chunking import chunk
+    from retrieval.loaders import load_folder
+
+    started = time.perf_counter()
+    # Reading the documents twice costs little beside encoding them, and tells how long the bar is.
+    passages = len(chunk(load_folder(expert.corpus)))
+    with progress() as bar:
+        task = bar.add_task(expert.name, total=passages)
+        build_index(expert, shared.encoder, shared.settings.indexes_dir, lambda n: bar.advance(task, n))
+    OUT.print(f"{expert.name}: built in {time.perf_counter() - started:.1f} s, {contents(shared, expert.name)}")

@@ -1,0 +1,81 @@
+"""Show where a question would go: nothing is answered, nothing is spent."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.types import OUT_OF_SCOPE, Route
+from ui.commands.ask import one_or_many
+from ui.console import OUT, plain, print_json, probability_bar
+
+if TYPE_CHECKING:
+    from ui.batch import Row
+
+app = typer.Typer()
+NEAREST = 3
+
+
+@app.command()
+def route(
+    question: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
+    router: Annotated[str | None, typer.Option(help="The kind of router; similarity by default.")] = None,
+    input_: Annotated[Path | None, typer.Option("--input", help='JSON lines {"id", "text"}.')] = None,
+    output: Annotated[Path | None, typer.Option(help="Where the routes go, a line each; rows that are there are skipped.")] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the route object as JSON.")] = False,
+) -> None:
+    """Show where a question would go: nothing is answered, nothing is spent."""
+    one_or_many(question, input_, output, json_)
+    from graph.nodes.prepare import clean_question
+    from graph.nodes.route import find_route
+    from graph.services import services
+    from ui.batch import read_rows, run_batch
+
+    shared = services()
+
+    def find(text: str) -> Route:
+        return find_route(shared, clean_question(text, shared.settings.max_question_chars), kind=router)
+
+    def work(row: Row) -> dict[str, Any]:
+        return asdict(find(row.text))
+
+    if input_ and output:
+        rows = read_rows(input_)
+        shared.router(router)
+        run_batch(rows, input_, output, work)
+        return
+    found = find(str(question))
+    if json_:
+        print_json(asdict(found))
+    else:
+        _print(found)
+
+
+def _print(found: Route) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    scores = Table.grid(padding=(0, 2))
+    for label, p in sorted(found.scores.items(), key=lambda item: -item[1]):
+        style = "bold" if label in found.experts or (label == OUT_OF_SCOPE and found.out_of_scope) else ""
+        scores.add_row(Text(label.replace("_", " "), style=style), probability_bar(p), Text(f"{p:.3f}", style=style))
+    OUT.print(scores)
+    OUT.print()
+    OUT.print(Text(_decision(found), style="bold"))
+    if found.nearest:
+        OUT.print(Text("\nNearest examples", style="dim"))
+        nearest = Table.grid(padding=(0, 2))
+        for example in found.nearest[:NEAREST]:
+            nearest.add_row(f"{example.similarity:.2f}", Text(example.label.replace("_", " "), style="cyan"), Text(plain(example.text)))
+        OUT.print(nearest)
+
+
+def _decision(found: Route) -> str:
+    if found.out_of_scope:
+        return f"Declined: out of scope from {found.thresholds['out_of_scope_at']:.2f} on."
+    if len(found.experts) > 1:
+        return f"Goes to {' and '.join(found.experts)}: each of them is asked from {found.thresholds['both_at']:.2f} on."
+    return f"Goes to {found.experts[0]}."

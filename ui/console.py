@@ -1,0 +1,117 @@
+"""The terminal: results go to `OUT` (stdout); progress, notices and errors to `ERR` (stderr)."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from core.types import Answer, Citation
+
+# No markup: square brackets in names, documents and answers are just that.
+OUT = Console(highlight=False, markup=False, emoji=False)
+ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
+QUOTE_CHARS = 200
+SOURCE_CHARS = 120
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(text: str) -> str:
+    """Without control characters: what a document or a model says must not steer the terminal."""
+    return _CONTROL.sub("", text)
+
+
+def shorten(text: str, limit: int) -> str:
+    """One line of at most `limit` characters, cut between words."""
+    line = " ".join(plain(text).split())
+    return line if len(line) <= limit else f"{line[: limit - 1].rsplit(' ', 1)[0].rstrip(' ,;:')}…"
+
+
+def say(message: str, style: str = "") -> None:
+    """One line on stderr; long ones are left to the terminal to wrap."""
+    ERR.print(Text(" ".join(plain(message).split()), style=style), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on stdout."""
+    print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def progress() -> Progress:
+    """A progress bar on stderr."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
+    return Progress(*columns, console=ERR)
+
+
+def probability_bar(value: float, width: int = 24) -> Text:
+    """A bar for a number in [0, 1]."""
+    filled = round(value * width)
+    return Text.assemble(("█" * filled, "cyan"), ("·" * (width - filled), "dim"))
+
+
+def step(event: Mapping[str, Any]) -> str | None:
+    """What happens now, in words, after an event of `graph.api.stream`; None where nothing new begins."""
+    if event["type"] == "route":
+        chosen = event["data"]["expert"]
+        return f"Reading {chosen if isinstance(chosen, str) else ' and '.join(chosen)} …" if chosen else None
+    if event["type"] == "passages":
+        return "Answering …"
+    if event["type"] == "draft_rejected":
+        return "Reading more …" if event["data"]["next"] == "retry" else "Asking the superior model …"
+    return None
+
+
+def print_answer(answer: Answer) -> None:
+    """The answer as Markdown, its sources, and a line on how it came about; notices on stderr."""
+    from rich.markdown import Markdown
+
+    OUT.print(Markdown(plain(answer.answer)))
+    if answer.citations:
+        OUT.print()
+        for n in sorted({c.n for c in answer.citations}):
+            _print_source([c for c in answer.citations if c.n == n])
+    OUT.print()
+    OUT.print(Text(summary(answer), style="dim"))
+    for notice in answer.notices:
+        # A safety notice opens the answer's own text.
+        if notice.kind != "safety":
+            say(f"Note: {notice.text}", style="yellow")
+
+
+def summary(answer: Answer) -> str:
+    """Expert, outcome, confidence, models, cost and time in one line."""
+    parts = [" + ".join(answer.route.experts), str(answer.outcome)]
+    if answer.route.experts:
+        parts.append(f"confidence {answer.confidence:.2f}")
+    parts += [" → ".join(dict.fromkeys(m.model for m in answer.models)), _money(answer.cost_usd), f"{answer.latency_ms / 1000:.2f} s"]
+    return " · ".join(part for part in parts if part)
+
+
+def _print_source(citations: Sequence[Citation]) -> None:
+    first = citations[0]
+    OUT.print(Text.assemble((f"[{first.n}] ", "cyan"), (shorten(first.title, SOURCE_CHARS), "bold")))
+    if first.source:
+        OUT.print(_indented(Text(shorten(first.source, SOURCE_CHARS), style="dim")))
+    for quote in dict.fromkeys(c.quote for c in citations):
+        OUT.print(_indented(Text(f"“{shorten(quote, QUOTE_CHARS)}”", style="italic")))
+
+
+def _indented(text: Text) -> Any:
+    from rich.padding import Padding
+
+    return Padding(text, (0, 0, 0, 4))
+
+
+def _money(cost: float | None) -> str:
+    if cost is None:
+        return "price unknown"
+    return f"${cost:.4f}" if cost else "$0"
