@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 SHOWN = 20
 MOST_LABELS = 12
+LONGEST = 100
+_LEGEND = "In brackets: 95% bootstrap interval. Latency in milliseconds."
 _STYLE = """
 :root { color-scheme: light dark }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem }
@@ -52,7 +54,7 @@ def show(report: Report, console: Console) -> None:
     for metric in _metrics(results):
         table.add_row(metric, *(_cell(r, metric) for r in results))
     for p in ("p50", "p95"):
-        table.add_row(f"{p}, ms", *("" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results))
+        table.add_row(f"latency {p}", *("" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results))
     console.print(table)
     if report.wrong:
         console.print(Text(f"Wrong: {len(report.wrong):,} of {report.n:,}", style="bold"))
@@ -60,7 +62,7 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(f"- {_line(item)}"), soft_wrap=True)
     if len(report.wrong) > SHOWN:
         console.print(Text(f"... and {len(report.wrong) - SHOWN:,} more: --json lists them all.", style="dim"))
-    console.print(Text(f"In brackets: 95% bootstrap interval. Reproduce: {report.command}\n", style="dim"), soft_wrap=True)
+    console.print(Text(f"{_LEGEND} Reproduce: {report.command}\n", style="dim"), soft_wrap=True)
 
 
 def write(reports: Sequence[Report], folder: Path) -> None:
@@ -84,12 +86,12 @@ def _section(report: Report) -> str:
     results = report.best_first
     heads = "".join(f"<th>{escape(r.name)}{'<br><small>baseline</small>' if r.baseline else ''}</th>" for r in results)
     rows = [(metric, [_cell(r, metric) for r in results]) for metric in _metrics(results)]
-    rows += [(f"{p}, ms", ["" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results]) for p in ("p50", "p95")]
+    rows += [(f"latency {p}", ["" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results]) for p in ("p50", "p95")]
     cells = "".join(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{value}</td>' for value in values)}</tr>\n" for name, values in rows)
     images = "".join(f'<img alt="{escape(name)}" src="data:image/png;base64,{png}">' for name, png in plots(report))
     wrong = "".join(f"<tr><td>{escape(_line(item))}</td></tr>\n" for item in report.wrong)
     return (
-        f"<h2>{escape(report.suite)}</h2><p>{report.n:,} rows. In brackets: 95% bootstrap interval.<br>"
+        f"<h2>{escape(report.suite)}</h2><p>{report.n:,} rows. {_LEGEND}<br>"
         f"<code>{escape(report.command)}</code></p>"
         f"<table><tr><th>metric</th>{heads}</tr>\n{cells}</table>{images}"
         f'<details><summary>Wrong: {len(report.wrong):,}</summary><table class="wrong">{wrong}</table></details>'
@@ -125,4 +127,4 @@ def _short(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else "none" if value is None else str(value)
     # Control characters of foreign data must not steer the terminal.
     text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return text if len(text) <= 160 else f"{text[:159]}…"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

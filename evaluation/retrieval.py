@@ -18,10 +18,10 @@ import numpy as np
 from core.errors import InputError
 from core.types import Hit, Passage
 from evaluation.data import Mapped, Query, read_corpus, read_queries
-from evaluation.metrics import Floats, mean, mrr, ndcg, recall_at
+from evaluation.metrics import Floats, Ints, mean, mrr, ndcg, recall_at
 from evaluation.results import Measure, Progress, Report, Result, result, silent
 from graph.services import Services
-from retrieval.encoder import Encoder
+from retrieval.encoder import Encoder, Vectors
 from retrieval.fusion import choose_weight, fuse
 from retrieval.index import Index, assemble
 
@@ -37,10 +37,10 @@ class Asked:
     query: Query
     group: str
     index: Index
-    ids: np.ndarray[tuple[int], np.dtype[np.int64]]
-    cosines: np.ndarray[tuple[int], np.dtype[np.float32]]
-    dense: np.ndarray[tuple[int], np.dtype[np.float32]]
-    lexical: np.ndarray[tuple[int], np.dtype[np.float32]]
+    ids: Ints
+    cosines: Vectors
+    dense: Vectors
+    lexical: Vectors
     right: frozenset[int]
     seconds: float
 

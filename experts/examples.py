@@ -1,7 +1,7 @@
-"""Labelled examples for the routers: every expert's utterances and titles, and the out-of-scope bank.
+"""Labelled examples for the routers: every expert's utterances, and the out-of-scope bank.
 
 The experts' questions are left out on purpose: retrieval, reader and confidence are fitted on them, and the route must be as unsure of them as of a
-stranger's question. Only an expert without utterances lends its questions.
+stranger's question. Only an expert without utterances lends its questions, or the titles of its documents.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_TITLES = 300
 
 
 def router_examples(experts: dict[str, Expert], folder: Path) -> Examples:
-    """What the routers learn from: `train` utterances, titles of documents and sections, and the `train` part of the out-of-scope bank."""
+    """What the routers learn from: `train` utterances, and the `train` part of the out-of-scope bank."""
     rows = {text: e.name for e in experts.values() for text in _texts(e)}
     rows |= {text: OUT_OF_SCOPE for text in out_of_scope(folder, "train") if text not in rows}
     return list(rows), list(rows.values())
@@ -42,6 +42,6 @@ def router_files(experts: dict[str, Expert], folder: Path) -> list[Path]:
 
 
 def _texts(expert: Expert) -> list[str]:
-    titles = dict.fromkeys(p.title for p in chunk(load_folder(expert.corpus)) if p.title)
-    asked = expert.utterances("train") or [item.question for item in expert.questions("train")]
-    return [*asked, *list(titles)[:MAX_TITLES]]
+    if asked := expert.utterances("train") or [item.question for item in expert.questions("train")]:
+        return asked
+    return list(dict.fromkeys(p.title for p in chunk(load_folder(expert.corpus)) if p.title))[:MAX_TITLES]

@@ -7,6 +7,7 @@ START -> prepare -> route -+-> <expert> ... -+-> decide -> respond -> END
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Sequence
 from functools import partial
@@ -54,9 +55,9 @@ def build_graph(given: Services | None = None, *, checkpointer: BaseCheckpointSa
     return builder.compile(checkpointer=checkpointer, name="switchyard")
 
 
-def make_graph() -> Compiled:
-    """For `langgraph.json`: the LangGraph server brings its own checkpointer."""
-    return build_graph()
+async def make_graph() -> Compiled:
+    """For `langgraph.json`: the LangGraph server brings its own checkpointer, and its event loop must not wait for files to be read."""
+    return await asyncio.to_thread(build_graph)
 
 
 def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
@@ -73,8 +74,3 @@ def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
     connection = sqlite3.connect(home / "threads.db", check_same_thread=False, timeout=10)
     connection.execute("PRAGMA synchronous=FULL")
     return ThreadMemory(connection)
-
-
-def drawing(given: Services | None = None) -> Any:
-    """The graph's drawing (`.draw_mermaid()`), experts opened."""
-    return build_graph(given).get_graph(xray=1)

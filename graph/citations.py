@@ -46,13 +46,16 @@ class Renumber:
 def claims(text: str) -> list[tuple[str, list[int]]]:
     """(sentence, numbers of the passages it cites) in reading order; sentences without a marker have no numbers."""
     found: list[tuple[str, list[int]]] = []
+    early: list[int] = []
     at = 0
     for match in _MARKER.finditer(text):
         found += [(s, []) for s in sentences(text[at : match.start()]) if terms(s)]
-        if found:
-            found[-1][1].extend(int(n) for n in re.findall(r"\d+", match[1]))
+        (found[-1][1] if found else early).extend(int(n) for n in re.findall(r"\d+", match[1]))
         at = match.end()
-    return found + [(s, []) for s in sentences(text[at:]) if terms(s)]
+    found += [(s, []) for s in sentences(text[at:]) if terms(s)]
+    if found:
+        found[0][1][:0] = early
+    return found
 
 
 def cite(text: str, hits: Sequence[Hit]) -> list[Citation]:

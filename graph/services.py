@@ -27,9 +27,10 @@ from llms.registry import load_model, tiers
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.index import Index, corpus_hash
 from retrieval.reader import Weights, load_weights
+from retrieval.vectors import VectorStore
 from store.engine import engine
 
-RECIPE = 2
+RECIPE = 3
 """Raised whenever what the router is fitted on, or how, changes."""
 ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
 
@@ -118,19 +119,22 @@ class Services:
     def router_folder(self) -> Path:
         """Where the router that fits the present examples is kept, whether it is there or not."""
         files = router_files(self.experts, self.settings.experts_dir)
-        of = f"{self.encoder.fingerprint}:{sorted(self.experts)}"
+        of = f"{RECIPE}:{self.encoder.fingerprint}:{sorted(self.experts)}"
         return self.settings.indexes_dir / ".router" / corpus_hash(files, of)
+
+    def _documents(self, label: str) -> VectorStore | None:
+        return self.index(label).vectors if label in self.experts else None
 
     @cached_property
     def _similarity(self) -> SimilarityRouter:
         experts, folder = self.experts, self.router_folder
         home = folder.parent
         try:
-            return SimilarityRouter.load(folder, self.encoder)
+            return SimilarityRouter.load(folder, self.encoder, self._documents)
         except IndexFault:
             pass
         print("Fitting the router ...", file=sys.stderr)
-        fitted = SimilarityRouter(self.encoder).fit(*router_examples(experts, self.settings.experts_dir))
+        fitted = SimilarityRouter(self.encoder, self._documents).fit(*router_examples(experts, self.settings.experts_dir))
         try:
             home.mkdir(parents=True, exist_ok=True)
             with FileLock(home / ".lock"):

@@ -1,7 +1,7 @@
 """The two models that need no key and no download: they quote the sentences of the passages that answer the question.
 
-`local:reader` reads the few passages it is given and answers in up to three sentences; `local:deep-reader` is given more
-passages, of all experts, and answers in up to four. Both read only `additional_kwargs["passages"]` of the last human message, say
+`local:reader` reads the few passages it is given and answers in up to four sentences; `local:deep-reader` is given more
+passages, of all experts, and answers in up to five. Both read only `additional_kwargs["passages"]` of the last human message, say
 so when the passages do not answer, and invent nothing: each sentence stands word for word in the passage that is cited behind it.
 """
 
@@ -24,8 +24,8 @@ from retrieval.encoder import Encoder
 from retrieval.reader import Sentence, Weights, load_weights, needs_context, rank_sentences
 from retrieval.text import sentences
 
-_SENTENCES = {"reader": 3, "deep-reader": 4}
-_CLOSE = 0.3
+_SENTENCES = {"reader": 4, "deep-reader": 5}
+_CLOSE = 0.06
 """A further sentence is added when its odds are at least this share of the best one's."""
 _FLOOR = 0.02
 """Below this probability no sentence is taken for an answer."""

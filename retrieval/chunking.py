@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from core.types import Passage
@@ -23,14 +24,14 @@ def _chunk_one(document: Document, max_words: int) -> Iterator[Passage]:
     if document.whole:
         yield Passage(document.id, document.title, document.text.strip(), document.source, document.id)
         return
-    used: set[str] = set()
+    seen: Counter[str] = Counter()
     for heading, body in _sections(document.text):
         title = f"{document.title}: {heading}" if heading and heading != document.title else document.title
         for text in _pack(body, max_words):
-            digest = hashlib.sha256(text.encode()).hexdigest()
-            length = next(n for n in range(8, 65) if digest[:n] not in used or n == 64)
-            used.add(digest[:length])
-            yield Passage(f"{document.id}#{digest[:length]}", title, text, document.source, document.id)
+            digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+            seen[digest] += 1
+            again = f"-{seen[digest]}" if seen[digest] > 1 else ""
+            yield Passage(f"{document.id}#{digest}{again}", title, text, document.source, document.id)
 
 
 def _sections(text: str) -> Iterator[tuple[str, list[str]]]:

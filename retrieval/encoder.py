@@ -7,7 +7,6 @@ Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as carried by the pa
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -100,7 +99,11 @@ class OnnxEncoder:
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
         path = exported_model(self.cache_dir / self.fingerprint, self.precision)
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        try:
+            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # The library's errors share no base class.
+            reason = str(error).splitlines()[0]
+            raise IndexFault(f"The exported encoder in {path.parent} is corrupt: {reason} Delete that folder: it is made anew.") from None
 
 
 class SentenceTransformerEncoder:
@@ -111,9 +114,11 @@ class SentenceTransformerEncoder:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the model's name and configuration."""
-        config = json.dumps([self.dimensions, self._model.max_seq_length, str(self._model[0])])
-        return f"st-{Path(self.name).name}-{hashlib.sha256((self.name + config).encode()).hexdigest()[:12]}"
+        """Of the model's layers and the beginning of every tensor: a model that was trained further is another one."""
+        digest = hashlib.sha256(f"{self._model}:{self._model.max_seq_length}".encode())
+        for tensor in self._model.state_dict().values():
+            digest.update(tensor.flatten()[:256].float().numpy().tobytes())
+        return f"st-{Path(self.name).name}-{digest.hexdigest()[:12]}"
 
     @cached_property
     def dimensions(self) -> int:

@@ -19,7 +19,7 @@ def export(target: Path, precision: str) -> None:
 
     from retrieval.encoder import packaged_model
 
-    class Pooled(torch.nn.Module):
+    class Pooled(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.bert = AutoModel.from_pretrained(packaged_model(), attn_implementation="eager")
@@ -48,7 +48,7 @@ def export(target: Path, precision: str) -> None:
             from onnxruntime.quantization import QuantType, quantize_dynamic
 
             quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
-        os.replace(small if precision == "int8" else raw, target)
+        (small if precision == "int8" else raw).replace(target)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from core.errors import IndexFault
+from core.errors import DocumentError, IndexFault
 from core.types import Hit, Passage
 from retrieval.encoder import Encoder, Vectors
 from retrieval.fusion import DEFAULT_WEIGHT, choose_weight, fuse
@@ -149,26 +149,32 @@ def save(index: Index, folder: Path) -> None:
     """Write `index` to `folder`, whole or not at all. Raises IndexFault when the folder cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh = Path(mkdtemp(prefix=".new-", dir=folder))
-        try:
-            PassageFile.write(fresh, index.passages)
-            index.vectors.save(fresh / "vectors.faiss")
-            np.save(fresh / "rows.npy", index.rows)
-            index.lexical.save(fresh / "bm25")
-            checksums = {p.relative_to(fresh).as_posix(): _checksum(p) for p in sorted(fresh.rglob("*")) if p.is_file()}
-            manifest = replace(index.manifest, checksums=checksums)
-            with FileLock(folder / ".lock"):
-                (folder / "manifest.json").unlink(missing_ok=True)
-                (folder / "bm25").mkdir(exist_ok=True)
-                for name in checksums:
-                    os.replace(fresh / name, folder / name)
-                _write_whole(folder / "manifest.json", json.dumps(asdict(manifest), indent=1))
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-    except OSError as error:
+        with FileLock(folder / ".lock"):
+            for left in folder.glob(".new-*"):  # by a process that was killed here
+                shutil.rmtree(left, ignore_errors=True)
+            _write(index, folder, Path(mkdtemp(prefix=".new-", dir=folder)))
+    except (OSError, RuntimeError) as error:  # FAISS raises RuntimeError when the disk is full.
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         raise IndexFault(
-            f"Cannot write the index to {folder}: {error.strerror}. Free the folder, or set SWITCHYARD_INDEXES to a writable one."
+            f"Cannot write the index to {folder}: {reason}. Free the folder, or set SWITCHYARD_INDEXES to a writable one."
         ) from None
+
+
+def _write(index: Index, folder: Path, fresh: Path) -> None:
+    """Write everything to `fresh`, then move it to `folder`, the manifest last."""
+    try:
+        PassageFile.write(fresh, index.passages)
+        index.vectors.save(fresh / "vectors.faiss")
+        np.save(fresh / "rows.npy", index.rows)
+        index.lexical.save(fresh / "bm25")
+        checksums = {p.relative_to(fresh).as_posix(): _checksum(p) for p in sorted(fresh.rglob("*")) if p.is_file()}
+        (folder / "manifest.json").unlink(missing_ok=True)
+        (folder / "bm25").mkdir(exist_ok=True)
+        for name in checksums:
+            (fresh / name).replace(folder / name)
+        _write_whole(folder / "manifest.json", json.dumps(asdict(replace(index.manifest, checksums=checksums)), indent=1))
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def load(folder: Path) -> Index:
@@ -176,17 +182,17 @@ def load(folder: Path) -> Index:
 
     Raises IndexFault when it is missing, half-written or corrupt: the message says which.
     """
-    manifest = Manifest.read(folder)
-    if manifest is None:
-        raise IndexFault(f"{folder} holds no index.")
     with FileLock(folder / ".lock") if os.access(folder, os.W_OK) else nullcontext():
+        manifest = Manifest.read(folder)
+        if manifest is None:
+            raise IndexFault(f"{folder} holds no index.")
         if broken := broken_files(folder, manifest):
             raise IndexFault(f"The index in {folder} is corrupt: {', '.join(broken)}.")
         try:
             store = FaissStore.load(folder / "vectors.faiss")
             rows = np.load(folder / "rows.npy", mmap_mode="r")
             return Index(manifest, PassageFile(folder), store, rows, Lexical.load(folder / "bm25"))
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
+        except (OSError, EOFError, RuntimeError, ValueError, KeyError) as error:
             raise IndexFault(f"The index in {folder} is corrupt: {str(error).splitlines()[0]}.") from None
 
 
@@ -203,10 +209,18 @@ def broken_files(folder: Path, manifest: Manifest, *, whole: bool = False) -> li
 
 
 def corpus_hash(files: Sequence[Path], extra: str = "") -> str:
-    """Changes when a file's name or content does. `extra` is what else the index depends on."""
+    """Changes when a file's content, or its place among the others, does. `extra` is what else the index depends on.
+
+    Raises DocumentError when a file cannot be read.
+    """
     digest = hashlib.sha256(f"{FORMAT}:{extra}".encode())
+    root = os.path.commonpath([path.parent for path in files]) if files else ""
     for path in files:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DocumentError(f"{path} cannot be read: {error.strerror}. Mend it, or move it out of the corpus.") from None
+        digest.update(b"%s\0%d\0" % (os.fsencode(path.relative_to(root)), len(content)) + content)
     return digest.hexdigest()[:16]
 
 
@@ -221,4 +235,4 @@ def _write_whole(path: Path, text: str) -> None:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(fresh, path)
+    fresh.replace(path)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import re
+import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import DocumentError
 
-_FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n(.*)\Z", re.DOTALL)
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n(.*))?\Z", re.DOTALL | re.MULTILINE)
+_BLOCKS = ["p", "li", "dt", "dd", "div", "section", "article", "blockquote", "pre", "table", "tr", "caption", "figcaption", "br"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +42,12 @@ def load_folder(folder: Path) -> list[Document]:
 
 
 def corpus_files(folder: Path) -> list[Path]:
-    """The files below `folder` that a loader reads, hidden ones left out."""
-    return sorted(p for p in folder.rglob("*") if p.suffix.lower() in LOADERS and not p.name.startswith("."))
+    """The files below `folder` that a loader reads, hidden ones and those in hidden folders left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in LOADERS and not path.is_dir() and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
 
 
 def load_file(path: Path, root: Path | None = None) -> list[Document]:
@@ -51,13 +57,11 @@ def load_file(path: Path, root: Path | None = None) -> list[Document]:
     if loader is None:
         raise DocumentError(f"{path}: no loader for {path.suffix!r}. Known: {', '.join(sorted(LOADERS))}.")
     try:
-        return [doc for doc in loader(path, name) if doc.text.strip()]
-    except DocumentError:
-        raise
+        return [_sound(doc) for doc in loader(path, name) if doc.text.strip()]
     except UnicodeDecodeError:
         raise DocumentError(f"{path}: expected UTF-8 text. Convert it, or move it out of the corpus.") from None
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DocumentError(f"{path} cannot be read: {str(error).splitlines()[0]}. Mend it, or move it out of the corpus.") from None
+    except (OSError, ValueError, csv.Error) as error:
+        raise DocumentError(f"{path} cannot be read: {_reason(error)}. Mend it, or move it out of the corpus.") from None
 
 
 def _markdown(path: Path, name: str) -> Iterator[Document]:
@@ -69,12 +73,12 @@ def _markdown(path: Path, name: str) -> Iterator[Document]:
         try:
             loaded = yaml.safe_load(match[1])
         except yaml.YAMLError as error:
-            raise DocumentError(f"{path}: the front matter is not valid YAML: {str(error).splitlines()[0]}.") from None
-        if not isinstance(loaded, dict):
-            raise DocumentError(f"{path}: expected front matter of the form 'title: ...'.")
-        meta, text = loaded, match[2]
+            raise DocumentError(f"{path}: the front matter is not valid YAML: {_reason(error)}. Mend it.") from None
+        if not isinstance(loaded, dict | None):
+            raise DocumentError(f"{path}: expected front matter of the form 'title: ...'; got {match[1].strip().splitlines()[0]!r}.")
+        meta, text = loaded or {}, match[2] or ""
     sources = meta.get("sources") or []
-    joined = sources if isinstance(sources, str) else "; ".join(str(s) for s in sources)
+    joined = "; ".join(str(s) for s in sources) if isinstance(sources, list) else str(sources)
     yield Document(name, str(meta.get("title") or _heading(text) or _spoken(name)), text, joined)
 
 
@@ -84,29 +88,37 @@ def _text(path: Path, name: str) -> Iterator[Document]:
 
 def _html(path: Path, name: str) -> Iterator[Document]:
     from bs4 import BeautifulSoup
+    from bs4.exceptions import ParserRejectedMarkup
 
-    soup = BeautifulSoup(path.read_bytes(), "html.parser")
-    for tag in soup(["script", "style", "nav", "header", "footer", "noscript", "template"]):
-        tag.decompose()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # It warns of XHTML and of text that looks like a file's name.
+            soup = BeautifulSoup(path.read_bytes(), "html.parser")
+    except ParserRejectedMarkup as error:
+        raise DocumentError(f"{path}: expected HTML: {_reason(error)}. Mend it, or move it out of the corpus.") from None
     title = soup.title.get_text(strip=True) if soup.title else ""
-    for level in (1, 2, 3):
+    for tag in soup(["title", "script", "style", "nav", "header", "footer", "noscript", "template"]):
+        tag.decompose()
+    for level in range(1, 7):
         for heading in soup.find_all(f"h{level}"):
             heading.string = f"\n\n{'#' * level} {heading.get_text(' ', strip=True)}\n\n"
-    for block in soup.find_all(["p", "li", "div", "section", "article", "br", "tr"]):
+    for block in soup.find_all(_BLOCKS):
+        block.insert(0, "\n\n")
         block.append("\n\n")
+    for cell in soup.find_all(["td", "th"]):
+        cell.append(" ")
     yield Document(name, title or _spoken(name), soup.get_text(), path.name)
 
 
 def _pdf(path: Path, name: str) -> Iterator[Document]:
     from pypdf import PdfReader
-    from pypdf.errors import PyPdfError
 
     try:
         reader = PdfReader(path)
         pages = [page.extract_text() for page in reader.pages]
         title = str(reader.metadata.title) if reader.metadata and reader.metadata.title else _spoken(name)
-    except PyPdfError as error:
-        raise DocumentError(f"{path}: expected a readable PDF: {error}. Mend it, or move it out of the corpus.") from None
+    except Exception as error:  # A damaged file makes pypdf raise whatever it stumbles over.
+        raise DocumentError(f"{path}: expected a readable PDF: {_reason(error)}. Mend it, or move it out of the corpus.") from None
     if not any(page.strip() for page in pages):
         raise DocumentError(f"{path}: this PDF holds no text (a scan?). Run OCR on it, or move it out of the corpus.")
     # A line break inside a PDF's paragraph is layout, not meaning.
@@ -128,11 +140,24 @@ def _jsonl(path: Path, name: str) -> Iterator[Document]:
         for n, line in enumerate(file, 1):
             if not line.strip():
                 continue
-            row = json.loads(line)
-            if not isinstance(row, dict) or "text" not in row:
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DocumentError(f"{path}, line {n}: expected JSON: {error.msg}. Mend it, or take the line out.") from None
+            if not isinstance(row, dict) or not isinstance(row.get("text"), str):
                 raise DocumentError(f'{path}, line {n}: expected {{"_id","title","text"}}.')
             ident = str(row.get("_id", row.get("id", f"{name}/{n}")))
-            yield Document(ident, str(row.get("title") or ""), str(row["text"]), str(row.get("source") or path.name), whole=True)
+            yield Document(ident, str(row.get("title") or ""), row["text"], str(row.get("source") or path.name), whole=True)
+
+
+def _sound(doc: Document) -> Document:
+    """Without halves of surrogate pairs, which PDF, JSON and names of files can hold and UTF-8 cannot."""
+    ident, title, text, source = (field.encode("utf-8", "replace").decode() for field in (doc.id, doc.title, doc.text, doc.source))
+    return replace(doc, id=ident, title=title, text=text, source=source)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _heading(text: str) -> str:

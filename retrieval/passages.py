@@ -14,12 +14,14 @@ from core.types import Passage
 
 
 class PassageFile(Sequence[Passage]):
-    """Read-only view of `passages.jsonl` and `passages.npy`."""
+    """Read-only view of `passages.jsonl` and `passages.npy`. Raises OSError, EOFError or ValueError when they are broken."""
 
     def __init__(self, folder: Path) -> None:
         self._offsets = np.load(folder / "passages.npy", mmap_mode="r")
         with (folder / "passages.jsonl").open("rb") as file:
             self._data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if self._offsets[-1] != len(self._data):
+            raise ValueError(f"passages.jsonl has {len(self._data)} bytes; expected {self._offsets[-1]}")
 
     @staticmethod
     def write(folder: Path, passages: Sequence[Passage]) -> None:
@@ -35,7 +37,8 @@ class PassageFile(Sequence[Passage]):
     def __len__(self) -> int:
         return len(self._offsets) - 1
 
-    def __getitem__(self, n):  # type: ignore[no-untyped-def]  # int only; Sequence's overloads ask for slices
+    def __getitem__(self, n: int) -> Passage:  # type: ignore[override]  # int only; Sequence's overloads ask for slices
+        n = range(len(self))[n]
         start, end = int(self._offsets[n]), int(self._offsets[n + 1])
         return Passage(**json.loads(self._data[start:end]))
 

@@ -1,4 +1,4 @@
-"""Find the sentences that answer a question: a logistic ranking of sentences by meaning, shared words and kind of answer.
+"""Find the sentences that answer a question: a linear ranking of sentences by meaning, shared words and kind of answer.
 
 The weights are fitted on the experts' `train` questions (`switchyard train reader`) and ship in artifacts/reader.
 """
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ FEATURES = (
     "overlap",
     "overlap_title",
     "overlap_previous",
-    "kind",
+    "bigrams",
+    "density",
+    "number",
+    "date",
+    "name",
+    "cause",
+    "advice",
     "passage_rank",
     "passage_score",
     "first",
@@ -36,14 +43,28 @@ FEATURES = (
     "best_cosine_gap",
     "best_overlap_gap",
 )
-_NUMBER = re.compile(
-    r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarter|third|twice|dozen|hundred|thousand|million|billion)\b", re.I
+_KINDS = (
+    (  # number
+        r"\bhow (?:many|much|long|old|fast|far|often|high|big|deep|hot|cold|large)\b|\bpercent|\bwhat (?:age|temperature|pressure|share|number)\b",
+        r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarter|third|twice|dozen|hundred|thousand|million|billion)\b",
+    ),
+    (r"\bwhen\b(?! (?:you|i|a|the)\b)|\b(?:what|which) (?:year|decade|date)\b", r"\b1[5-9]\d\d|\b20\d\d|\bcentury\b"),  # date
+    (  # name
+        r"\bwho(?:se|m)?\b|\bwhere\b|\bwhich (?:company|country|city|maker|car|model|man|woman|firm)\b|\bname\b|\bcalled\b",
+        r"(?-i:(?<!^)(?<![.!?] )\b[A-Z][a-z]+\b)",
+    ),
+    (  # cause
+        r"\bwhy\b|\bhow (?:does|do|did|come)\b|\bwhat (?:causes?|makes)\b",
+        r"\b(?:because|since|due to|causes?|caused|so that|therefore|leads? to|allow(?:s|ed)?|result(?:s|ed)?|means?|by \w+ing|reduc\w+|makes?)\b",
+    ),
+    (  # advice
+        r"\b(?:should|can|could|may|must|is it (?:ok|safe|bad|normal)|do i|am i)\b",
+        r"\b(?:should|must|can|may|never|do not|avoid|stop|safe|not)\b",
+    ),
 )
-_YEAR = re.compile(r"\b1[5-9]\d\d|\b20\d\d|\b(?:January|February|March|April|June|July|August|September|October|November|December)\b")
-_NAME = re.compile(r"(?<!^)(?<![.!?] )\b[A-Z][a-z]+\b")
-_CAUSE = re.compile(r"\b(?:because|since|due to|causes?|caused|so that|therefore|leads? to|allow(?:s|ed)?|result(?:s|ed)?|means?|by \w+ing|reduc\w+|makes?)\b", re.I)
+_ASKS = tuple(re.compile(asks, re.I) for asks, _ in _KINDS)
+_HOLDS = tuple(re.compile(holds, re.I) for _, holds in _KINDS)
 _PRONOUN = re.compile(r"^(?:It|They|This|These|That|Those|He|She|Its|Their|His|Her|Such|Both)\b")
-_ADVICE = re.compile(r"\b(?:should|must|can|may|never|do not|avoid|stop|safe|not)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +91,10 @@ class Weights:
             data = json.loads(path.read_text(encoding="utf-8"))
             if tuple(data["features"]) != FEATURES:
                 raise InputError(f"{path}: fitted for other features. Run: switchyard train reader")
+            if len(data["coefficients"]) != len(FEATURES):
+                raise ValueError("there is not one coefficient a feature")
             return cls(tuple(data["coefficients"]), float(data["intercept"]))
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: expected the reader's weights: {error}. Run: switchyard train reader") from None
 
     def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,12 +149,14 @@ def sentence_features(
                 overlaps[at],
                 with_title[at],
                 overlaps[at - 1] if i else 0.0,
-                float(fits_kind(question, text)),
+                _shared_bigrams(question, text),
+                len(bags[at] & set(asked)) / max(1, len(bags[at])),
+                *fits_kind(question, text),
                 1 / (1 + n),
                 scores[n] - max(scores),
                 float(i == 0),
                 np.log1p(len(words(text))),
-                float(bool(_PRONOUN.match(text))),
+                float(needs_context(text)),
                 cosines[at] - cosines.max(),
                 overlaps[at] - max(overlaps),
             )
@@ -139,20 +164,16 @@ def sentence_features(
     return np.array(rows, np.float64)
 
 
-def fits_kind(question: str, sentence: str) -> bool:
-    """Whether the sentence holds what the question's form asks for: a number, a date, a name, a cause, advice."""
-    asked = f" {question.lower()} "
-    if re.search(r"\bhow (?:many|much|long|old|fast|far|often|high|big|deep|hot|cold|large)\b|\bpercent|\bwhat (?:age|temperature|pressure|share|number)\b", asked):
-        return bool(_NUMBER.search(sentence))
-    if re.search(r"\bwhen\b|\b(?:what|which) (?:year|decade|date)\b", asked):
-        return bool(_YEAR.search(sentence)) or "when you" in asked or " i " in asked
-    if re.search(r"\bwho(?:se|m)?\b|\bwhere\b|\bwhich (?:company|country|city|maker|car|model|man|woman|firm)\b|\bname\b", asked):
-        return bool(_NAME.search(sentence))
-    if re.search(r"\bwhy\b|\bhow (?:does|do|did|come)\b|\bwhat (?:causes?|makes)\b", asked):
-        return bool(_CAUSE.search(sentence))
-    if re.search(r"\b(?:should|can|could|may|must|is it (?:ok|safe|bad|normal)|do i|am i)\b", asked):
-        return bool(_ADVICE.search(sentence))
-    return False
+def fits_kind(question: str, sentence: str) -> tuple[bool, ...]:
+    """For number, date, name, cause and advice: whether the question asks for one and the sentence holds one."""
+    return tuple(bool(asks.search(question) and holds.search(sentence)) for asks, holds in zip(_ASKS, _HOLDS, strict=True))
+
+
+def _shared_bigrams(question: str, sentence: str) -> float:
+    """Share of the question's pairs of neighbouring content words that stand in the sentence."""
+    asked, said = terms(question), terms(sentence)
+    pairs = set(pairwise(asked))
+    return len(pairs & set(pairwise(said))) / max(1, len(pairs))
 
 
 def needs_context(sentence: str) -> bool:

@@ -11,14 +11,17 @@ import Stemmer
 _ABBREVIATIONS = "Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|etc|e\\.g|i\\.e|cf|Fig|No|approx|Inc|Ltd|Co|Corp|U\\.S|U\\.K|a\\.m|p\\.m"
 _END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
 _NOT_END = re.compile(rf"(?:^|[\s(\"“])(?:{_ABBREVIATIONS}|[A-Z])\.$")
+_LONGEST = 12
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 
-STOPWORDS = frozenset(
-    "a about after again all also am an and any are as at be been before being between both but by can could did do does doing don down during each few for from "
-    "further get had has have having he her here hers him his how i if in into is it its itself just me more most my no nor not now of off on once only or "
-    "other our out over own please same she should so some such tell than that the their them then there these they this those through to too under until up "
-    "us very was we were what when where which while who whom why will with would you your".split()
+_COMMON = (
+    "a about after again all also am an and any are as at be been before being between both but by can could did do does doing don "
+    "down during each few for from further get had has have having he her here hers him his how i if in into is it its itself just "
+    "me more most my no nor not now of off on once only or other our out over own please same she should so some such tell than "
+    "that the their them then there these they this those through to too under until up us very was we were what when where which "
+    "while who whom why will with would you your"
 )
+STOPWORDS = frozenset(_COMMON.split())
 
 
 def sentences(text: str) -> list[str]:
@@ -27,8 +30,8 @@ def sentences(text: str) -> list[str]:
     for line in text.split("\n"):
         start = 0
         for end in _END.finditer(line):
-            piece = line[start : end.start()]
-            if not _NOT_END.search(piece):
+            # Only the last word can be an abbreviation; looking at more would take quadratic time.
+            if not _NOT_END.search(line, max(start - 1, 0, end.start() - _LONGEST), end.start()):
                 found.append(line[start : end.end()].strip())
                 start = end.end()
         if line[start:].strip():
@@ -37,9 +40,9 @@ def sentences(text: str) -> list[str]:
 
 
 def normalise(text: str) -> str:
-    """Lower case, no punctuation, single spaces: the form in which key facts are compared."""
-    plain = unicodedata.normalize("NFKC", text).lower()
-    return " ".join(re.sub(r"[^\w\s]", " ", plain).split())
+    """Lower case, no punctuation, single spaces: the form in which key facts are compared. 1,850 becomes 1850, and 3.5 stays whole."""
+    plain = re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", unicodedata.normalize("NFKC", text).lower())
+    return " ".join(re.sub(r"(?!(?<=\d)\.(?=\d))[^\w\s]", " ", plain).split())
 
 
 def contains_key(text: str, key: str) -> bool:

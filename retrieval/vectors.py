@@ -41,20 +41,19 @@ class FaissStore:
     def build(cls, vectors: Vectors) -> FaissStore:
         """Index `vectors`, shape (n, dimensions), rows of unit length."""
         n, dimensions = vectors.shape
+        index: Any
         if n <= FLAT_LIMIT:
             index = faiss.IndexFlatIP(dimensions)
         else:
             lists = int(4 * n**0.5)
             quantiser = faiss.IndexFlatIP(dimensions)
-            index = faiss.IndexIVFScalarQuantizer(
-                quantiser, dimensions, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT
-            )
+            index = faiss.IndexIVFScalarQuantizer(quantiser, dimensions, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
             sample = np.random.default_rng(0).permutation(n)[: 40 * lists]
             index.train(vectors[sample])
             index.nprobe = 32
         index.add(vectors)
         if n > FLAT_LIMIT:
-            index.set_direct_map_type(faiss.DirectMap.Array)
+            index.make_direct_map()
         return cls(index)
 
     @classmethod

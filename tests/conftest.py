@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -26,6 +27,9 @@ from store.engine import engine
 if TYPE_CHECKING:
     from graph.services import Services
     from llms.fake import ScriptedModel
+
+hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("quick")
 
 TINY = Path(__file__).parent / "data" / "experts"
 CLEANED = {*PROVIDER_KEYS.values(), *BASE_URLS.values(), "DATABASE_URL", "GEMINI_API_KEY"}

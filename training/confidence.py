@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +23,11 @@ from graph.services import Services
 from llms.call import stream
 from retrieval.text import contains_key
 
+if TYPE_CHECKING:
+    from rich.table import Table
+
 STRENGTH = 1.0
+KINDS = ("own", "withheld", "wrong-expert")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,32 @@ def _logistic(rows: Sequence[Case], names: Sequence[str]) -> Logistic:
     model = LogisticRegression(C=STRENGTH, max_iter=2000).fit(scaler.transform(features), [row.right for row in rows])
     weights = model.coef_[0] / scaler.scale_
     return Logistic(dict(zip(names, np.round(weights, 6).tolist(), strict=True)), round(float(model.intercept_[0] - (weights * scaler.mean_).sum()), 6))
+
+
+def measure(found: Confidence, rows: Sequence[Case]) -> dict[str, float]:
+    """AUROC and ECE (15 bins of equal mass) of both regressions."""
+    from evaluation.metrics import auroc, ece
+
+    right = np.array([row.right for row in rows])
+    numbers: dict[str, float | None] = {}
+    for name, model in (("before", found.before), ("after", found.after)):
+        p = np.array([model.probability(row.parts) for row in rows])
+        numbers |= {f"{name}_auroc": auroc(p[right], p[~right]), f"{name}_ece": ece(p, right)}
+    return {name: value for name, value in numbers.items() if value is not None}
+
+
+def threshold_table(found: Confidence, rows: Sequence[Case]) -> Table:
+    """For each threshold on the confidence: the share of answers kept, per kind of case, and how many of the kept ones are right."""
+    from rich.table import Table
+
+    table = Table("at least", *(f"{kind}: kept" for kind in KINDS), "right among kept", title="Confidence after the answer")
+    p = np.array([found.after.probability(row.parts) for row in rows])
+    right, kinds = np.array([row.right for row in rows]), np.array([row.kind for row in rows])
+    for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
+        kept = p >= threshold
+        shares = [f"{kept[kinds == kind].mean():.2f}" for kind in KINDS]
+        table.add_row(f"{threshold:.1f}", *shares, f"{right[kept].mean():.2f}" if kept.any() else "-")
+    return table
 
 
 def write(found: Confidence, numbers: Mapping[str, float], data: str, path: Path) -> None:

@@ -11,13 +11,15 @@ from graph.services import services
 from ui.chat import conversation, sidebar
 from ui.chat.text import label
 
+HERE = Path(__file__).parent
 ABOUT = "**Switchyard** answers each question from the documents of the right expert, with citations, and says how sure it is."
 
 
 def main() -> None:
     """Draw the page once."""
-    st.set_page_config("Switchyard", ":material/alt_route:", layout="centered", menu_items={"About": ABOUT})
-    st.html(Path(__file__).parent / "chat" / "style.css")
+    # An own icon: Streamlit fetches its named ones from the network.
+    st.set_page_config("Switchyard", HERE / "chat" / "icon.svg", layout="centered", menu_items={"About": ABOUT})
+    st.html(HERE / "chat" / "style.css")
     try:
         shared = services()
         turns = conversation.stored_turns(shared)

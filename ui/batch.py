@@ -32,9 +32,7 @@ def read_rows(path: Path) -> list[Row]:
             row = _row(json.loads(line))
         except ValueError as error:
             reason = "not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
-            raise InputError(
-                f'{path}, line {n}: expected {{"id", "text"}} and perhaps "expert"; {reason}. Mend the line.'
-            ) from None
+            raise InputError(f'{path}, line {n}: expected {{"id", "text"}} and perhaps "expert"; {reason}. Mend the line.') from None
         if row.id in rows:
             raise InputError(f"{path}, line {n}: the id {row.id!r} stands on an earlier line too. Give every row its own.")
         rows[row.id] = row

@@ -34,6 +34,11 @@ def shorten(text: str, limit: int) -> str:
     return line if len(line) <= limit else f"{line[: limit - 1].rsplit(' ', 1)[0].rstrip(' ,;:')}…"
 
 
+def count(n: int, noun: str) -> str:
+    """`1 document`, `2 documents`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def say(message: str, style: str = "") -> None:
     """One line on stderr; long ones are left to the terminal to wrap."""
     ERR.print(Text(" ".join(plain(message).split()), style=style), soft_wrap=True)

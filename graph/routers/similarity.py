@@ -1,11 +1,13 @@
-"""Routing by embedding similarity: every labelled example votes, the nearer the louder.
+"""Routing by embedding similarity: every labelled example votes, the nearer the louder, and so do the experts' documents.
 
-Kernel ridge regression on the cosine similarity of the embeddings: examples i have votes a_i per label, fitted so that
+Votes: kernel ridge regression on the cosine similarity of the embeddings. Example i has votes a_i per label, fitted so that
     score_label(x) = sum_i a_i,label * exp(2 * sharpness * (cos(x, x_i) - 1))
-is near +1 for the example's own label and -1 for the others; classes weigh the same whatever their number of examples. The scores of the
-examples, each with its own vote left out (in closed form), give the temperature and the out-of-scope bias of a softmax: so the probabilities are
-calibrated without a second data set. (Rifkin, Yeo, Poggio: Regularized Least-Squares Classification, 2003; Guo et al.: On Calibration of Modern
-Neural Networks, 2017.)
+is near +1 for the example's own label and -1 for the others; classes weigh the same whatever their number of examples. (Rifkin, Yeo, Poggio:
+Regularized Least-Squares Classification, 2003.)
+Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its documents
+is a near miss.
+Probabilities: softmax(temperature * score + evidence * documents + bias of out_of_scope), its three numbers fitted on the examples, each with its own
+vote left out in closed form: calibrated without a second data set. (Guo et al.: On Calibration of Modern Neural Networks, 2017.)
 """
 
 from __future__ import annotations
@@ -15,8 +17,8 @@ import json
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Self
@@ -27,17 +29,34 @@ from numpy.typing import NDArray
 from core.errors import IndexFault, InputError
 from core.types import OUT_OF_SCOPE, Neighbour
 from retrieval.encoder import Encoder, Vectors
+from retrieval.vectors import VectorStore
 
-FORMAT = 1
+FORMAT = 2
+NEAREST_DOCUMENTS = 3
+SHORTLIST = 8
+"""Documents are only looked at for the labels with the highest votes: the cost of a route does not grow with the number of experts."""
 Floats = NDArray[np.float64]
+Documents = Callable[[str], VectorStore | None]
+"""The vectors of a label's documents, or None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Softmax over `temperature * score`, with `bias` added to out_of_scope."""
+    """Weights of votes and documents, and what is added to out_of_scope."""
 
-    temperature: float
-    bias: float
+    temperature: float = 1.0
+    bias: float = 0.0
+    evidence: float = 0.0
+
+    def probabilities(self, scores: Floats, documents: Floats, oos: int | None) -> Floats:
+        """Softmax; all of shape (n, labels). `oos`: the column of out_of_scope."""
+        logits = self.temperature * scores + self.evidence * documents
+        if oos is not None:
+            logits[:, oos] += self.bias
+        logits -= logits.max(axis=1, keepdims=True)
+        weights = np.exp(logits)
+        found: Floats = weights / weights.sum(axis=1, keepdims=True)
+        return found
 
 
 class SimilarityRouter:
@@ -45,12 +64,15 @@ class SimilarityRouter:
 
     kind = "similarity"
 
-    def __init__(self, encoder: Encoder, *, sharpness: float = 2.0, ridge: float = 1.0) -> None:
+    def __init__(
+        self, encoder: Encoder, documents: Documents = lambda _: None, *, sharpness: float = 1.5, ridge: float = 0.3
+    ) -> None:
         self.encoder = encoder
+        self.documents = documents
         self.sharpness = sharpness
         self.ridge = ridge
         self.labels: list[str] = []
-        self.calibration = Calibration(1.0, 0.0)
+        self.calibration = Calibration()
         self._texts: list[str] = []
         self._of: list[str] = []
         self._vectors: Vectors = np.zeros((0, 0), np.float32)
@@ -71,7 +93,8 @@ class SimilarityRouter:
         votes = inverse @ targets
         self._votes = votes.astype(np.float32)
         left_out = targets - votes / np.diag(inverse)[:, None]
-        self.calibration = fit_calibration(left_out, np.array([self.labels.index(own) for own in self._of]), self._oos)
+        truth = np.array([self.labels.index(own) for own in self._of])
+        self.calibration = fit_calibration(left_out, self._evidence(self._vectors, left_out), truth, self._oos)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
@@ -81,7 +104,17 @@ class SimilarityRouter:
     def proba_of(self, vectors: Vectors) -> Floats:
         """Probabilities of texts that are already encoded, shape (n, len(labels))."""
         scores = (self._kernel(vectors) @ self._votes).astype(np.float64)
-        return softmax(scores, self.calibration, self._oos)
+        return self.calibration.probabilities(scores, self._evidence(vectors, scores), self._oos)
+
+    def _evidence(self, vectors: Vectors, scores: Floats) -> Floats:
+        """Mean cosine of each label's nearest document vectors, less one half; 0 for labels without documents or off the shortlist."""
+        found = np.zeros_like(scores)
+        for row, vector in enumerate(vectors):
+            for column in np.argsort(-scores[row])[:SHORTLIST]:
+                store = self.documents(self.labels[column]) if column != self._oos else None
+                if store is not None:
+                    found[row, column] = store.search(vector, NEAREST_DOCUMENTS)[1].mean() - 0.5
+        return found
 
     def nearest(self, text: str, k: int) -> list[Neighbour]:
         """See `Router.nearest`."""
@@ -109,8 +142,7 @@ class SimilarityRouter:
             "sharpness": self.sharpness,
             "ridge": self.ridge,
             "labels": self.labels,
-            "temperature": self.calibration.temperature,
-            "bias": self.calibration.bias,
+            "calibration": asdict(self.calibration),
             "data": data_hash(self._texts, self._of),
             "texts": self._texts,
             "of": self._of,
@@ -120,15 +152,15 @@ class SimilarityRouter:
         os.replace(fresh, folder)
 
     @classmethod
-    def load(cls, folder: Path, encoder: Encoder) -> SimilarityRouter:
+    def load(cls, folder: Path, encoder: Encoder, documents: Documents = lambda _: None) -> SimilarityRouter:
         """Open a saved router. Raises IndexFault when it is missing, broken, or of another encoder."""
         try:
             about = json.loads((folder / "router.json").read_text(encoding="utf-8"))
             if about["format"] != FORMAT or about["encoder"] != encoder.fingerprint:
                 raise IndexFault(f"The router in {folder} was made by another encoder. Run: switchyard index --force")
-            router = cls(encoder, sharpness=about["sharpness"], ridge=about["ridge"])
+            router = cls(encoder, documents, sharpness=about["sharpness"], ridge=about["ridge"])
             router.labels, router._texts, router._of = about["labels"], about["texts"], about["of"]
-            router.calibration = Calibration(about["temperature"], about["bias"])
+            router.calibration = Calibration(**about["calibration"])
             router._vectors = np.load(folder / "vectors.npy", mmap_mode="r")
             router._votes = np.load(folder / "votes.npy", mmap_mode="r")
             return router
@@ -136,30 +168,21 @@ class SimilarityRouter:
             raise IndexFault(f"The router in {folder} cannot be read: {error}. Run: switchyard index --force") from None
 
 
-def softmax(scores: Floats, calibration: Calibration, oos: int | None) -> Floats:
-    """Rows of `scores` to probabilities."""
-    logits = calibration.temperature * scores
-    if oos is not None:
-        logits[:, oos] += calibration.bias
-    logits -= logits.max(axis=1, keepdims=True)
-    weights = np.exp(logits)
-    probabilities: Floats = weights / weights.sum(axis=1, keepdims=True)
-    return probabilities
-
-
-def fit_calibration(scores: Floats, truth: NDArray[np.int_], oos: int | None) -> Calibration:
-    """The temperature and bias with the least cross-entropy, classes weighing the same."""
+def fit_calibration(scores: Floats, documents: Floats, truth: NDArray[np.int_], oos: int | None) -> Calibration:
+    """The calibration with the least cross-entropy, classes weighing the same."""
     from scipy.optimize import minimize
 
     share = np.bincount(truth, minlength=scores.shape[1])[truth]
     weight = (1 / share) / (1 / share).sum()
 
+    def of(values: Floats) -> Calibration:
+        return Calibration(float(np.exp(values[0])), float(values[1]), float(values[2]) if documents.any() else 0.0)
+
     def loss(values: Floats) -> float:
-        p = softmax(scores, Calibration(float(np.exp(values[0])), float(values[1])), oos)
+        p = of(values).probabilities(scores, documents, oos)
         return float(-(weight * np.log(p[np.arange(len(truth)), truth] + 1e-12)).sum())
 
-    found = minimize(loss, np.array([1.0, 0.0]), method="Nelder-Mead").x
-    return Calibration(float(np.exp(found[0])), float(found[1]) if oos is not None else 0.0)
+    return of(minimize(loss, np.array([1.0, 0.0, 4.0]), method="Nelder-Mead").x)
 
 
 def data_hash(texts: Sequence[str], labels: Sequence[str]) -> str:

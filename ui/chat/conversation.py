@@ -28,8 +28,13 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
     if typed and typed.strip():
         state.ask(typed)
     pending = state.pending()
+    # A slot of its own, emptied at once: what a run does not draw again would stay, pale, until the answer is complete.
+    welcome = st.empty()
     if not turns and not pending:
-        _welcome(list(shared.experts.values()))
+        with welcome.container():
+            _welcome(list(shared.experts.values()))
+    else:
+        welcome.empty()
     for run in turns:
         _draw_turn(run, titles)
     if pending:
@@ -43,7 +48,7 @@ def stored_turns(shared: Services) -> list[Run]:
         return []
     found = [run for run in thread_runs(shared.engine, thread) if run.owner is None]
     if not found:
-        state.open_thread(None)
+        state.new_chat()
         st.toast("That conversation is not here: it may have been deleted.", icon=":material/info:")
     return found
 

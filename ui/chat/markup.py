@@ -91,11 +91,13 @@ def _source(name: str, n: int, cited: Sequence[Mapping[str, Any]], passages: Map
     quotes = [c["quote"] for c in cited]
     passage = passages.get(cited[0]["passage_id"], "\n\n".join(quotes))
     where = f'<p class="sy-where">{escape(cited[0]["source"])}</p>' if cited[0]["source"] else ""
-    # The id lies inside the fold: following a link to it, the browser unfolds the source by itself.
+    # The id lies inside the fold, at the first quote: following a link to it, the browser unfolds the source and scrolls there by itself.
+    marked, name = highlighted(passage, quotes), escape(name)
+    at_quote = marked.replace("<mark>", f'<mark id="{name}">', 1)
+    at_box = "" if at_quote != marked else f' id="{name}"'
     title = f'<span class="sy-n">{n}</span><span class="sy-title">{escape(cited[0]["title"])}</span>'
     return (
-        f'<details class="sy-fold"><summary>{title}</summary>'
-        f'<div class="sy-passage" id="{escape(name)}" tabindex="0">{highlighted(passage, quotes)}</div>{where}</details>'
+        f'<details class="sy-fold"><summary>{title}</summary><div class="sy-passage"{at_box} tabindex="0">{at_quote}</div>{where}</details>'
     )
 
 

@@ -25,7 +25,7 @@ def draw(shared: Services, turns: Sequence[Run]) -> Context:
     """Draw it, and give what was chosen."""
     with st.sidebar:
         st.html('<div class="sy-brand">Switchyard</div>')
-        st.button("New chat", icon=":material/add:", width="stretch", on_click=state.open_thread, args=(None,))
+        st.button("New chat", key="new-chat", icon=":material/add:", width="stretch", on_click=state.new_chat)
         context = Context(expert=_expert(shared), model=_model(shared))
         _meter([run.answer for run in turns])
         _threads(shared)
@@ -73,10 +73,10 @@ def _threads(shared: Services) -> None:
 
 def _row(shared: Services, thread: Thread) -> None:
     name, title = thread.thread_id, label(thread.title, limit=TITLE_CHARS)
-    kind = "open" if name == state.thread() else "other"
-    with st.container(key=f"{kind}-thread-{name}", horizontal=True, wrap=False, gap=None, vertical_alignment="center"):
+    kind = "current" if name == state.thread() else "other"
+    with st.container(key=f"row-{kind}-{name}", horizontal=True, wrap=False, gap=None, vertical_alignment="center"):
         st.button(title, key=f"open-{name}", type="tertiary", width="stretch", on_click=state.open_thread, args=(name,))
-        if st.button("", key=f"delete-{name}", type="tertiary", icon=":material/delete:", help="Delete this conversation"):
+        if st.button("Delete", key=f"delete-{name}", type="tertiary", icon=":material/delete:", help="Delete this conversation"):
             _confirm(shared, thread)
 
 
@@ -84,10 +84,13 @@ def _row(shared: Services, thread: Thread) -> None:
 def _confirm(shared: Services, thread: Thread) -> None:
     st.markdown(f"**{label(thread.title, limit=200)}** and its {figures.counted(thread.turns, 'turn')} will be gone for good.")
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary", key="confirm-delete"):
-            forget(thread.thread_id, shared)
-            if state.thread() == thread.thread_id:
-                state.open_thread(None)
+        if st.button("Delete", type="primary", key="confirm-delete", on_click=_delete, args=(shared, thread.thread_id)):
             st.rerun()
         if st.button("Keep it", key="confirm-keep"):
             st.rerun()
+
+
+def _delete(shared: Services, name: str) -> None:
+    forget(name, shared)
+    if state.thread() == name:
+        state.new_chat()

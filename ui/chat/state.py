@@ -26,13 +26,17 @@ def thread() -> str | None:
     return st.query_params.get(_THREAD) or None
 
 
-def open_thread(name: str | None) -> None:
-    """Turn to a conversation, or to a new one; a question that was under way elsewhere is dropped."""
-    if name is None:
-        st.query_params.clear()
+def open_thread(name: str) -> None:
+    """Turn to a conversation. A question that was under way in another one waits there."""
+    st.query_params[_THREAD] = name
+
+
+def new_chat() -> None:
+    """Turn to a new conversation."""
+    if _THREAD in st.query_params:
+        del st.query_params[_THREAD]
     else:
-        st.query_params[_THREAD] = name
-    forget_pending()
+        forget_pending()
 
 
 def ask(question: str) -> None:

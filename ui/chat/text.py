@@ -16,7 +16,7 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 def markdown(text: str, known: Collection[int] = (), anchor: str = "") -> str:
     """A model's Markdown for `st.markdown`, in which the markers `[n]` of `known` link to `#<anchor>-n`.
 
-    Images become links and diagrams code, for both could fetch something from elsewhere; `$` stays a dollar. Streamlit itself escapes HTML.
+    Images become links and diagrams code, for both could fetch something from elsewhere; tags and `$` are shown as written.
     """
     # Code is spared the cosmetics, but not this: what looks like code here need not be code to the browser's parser.
     harmless = _IMAGE.sub(r"[image: \1](", re.sub(r"\r\n?", "\n", text)).replace("![", "! [")
@@ -29,7 +29,7 @@ def _prose(text: str, known: Collection[int], anchor: str) -> str:
     def link(match: re.Match[str]) -> str:
         return f"[{match[1]}](#{anchor}-{match[1]})" if int(match[1]) in known else match[0]
 
-    return _MARKER.sub(link, text.replace("$", r"\$"))
+    return _MARKER.sub(link, text.replace("$", r"\$").replace("<", "&lt;"))
 
 
 def highlighted(passage: str, quotes: Sequence[str]) -> str:

@@ -41,13 +41,14 @@ def draw(shared: Services, context: Context, pending: state.Pending, titles: mar
         except SwitchyardError as error:
             pending.problem = str(error)
             st.rerun()
+    state.forget_pending()
     state.open_thread(answer["thread_id"])
     st.rerun()
 
 
 def _draw_problem(problem: str, key: str) -> None:
     with st.container(key=key, gap="small"):
-        st.html(f'<div class="sy-safety" role="alert">{escape(problem)}</div>')
+        st.html(f'<div class="sy-problem" role="alert">{escape(problem)}</div>')
         with st.container(horizontal=True, gap="small"):
             st.button("Try again", key=f"{key}-retry", icon=":material/refresh:", on_click=state.retry)
             st.button("Edit the question", key=f"{key}-edit", icon=":material/edit:", on_click=state.edit)
@@ -64,6 +65,7 @@ class Screen:
         self._text = st.empty()
         self._written = ""
         self._drawn_at = 0.0
+        self._before = ""
         self._several = False
         self._drafting = False
 
@@ -89,22 +91,24 @@ class Screen:
             # Two experts write at the same time: their drafts would be one tangle.
             self._several = isinstance(data["expert"], list)
             names = markup.names_of(data["expert"], self._titles)
-            self._say(f"Asking {names} …" if names else "Looking for an expert who covers this …")
+            self._before = f"{names}: " if names else ""
+            self._say("searching …" if names else "No expert covers this …")
         elif kind == "passages":
-            self._say(f"Reading {len(data)} passages …")
+            self._say(f"reading {len(data)} passages …")
         elif kind == "draft_rejected":
-            again = "asking the superior model" if data["next"] == "superior" else "reading more passages"
-            self._say(f"Not sure enough ({data['reason']}): {again} …")
+            again = "asking the superior model" if data["next"] == "superior" else "asking again"
+            self._before = f"Not sure enough ({data['reason']}), {again}: "
+            self._say("searching …")
         self._settle()
 
     def _settle(self) -> None:
         """What follows is the answer's own text."""
         if self._drafting:
-            self._drafting, self._written = False, ""
+            self._drafting, self._written, self._drawn_at = False, "", 0.0
             self._draft.empty()
 
     def _say(self, words: str) -> None:
-        self._line.html(markup.steps(words))
+        self._line.html(markup.steps(self._before + words))
 
     def _grow(self, place: Any, piece: str) -> None:
         if self._several and place is self._draft:

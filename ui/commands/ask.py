@@ -15,20 +15,26 @@ if TYPE_CHECKING:
     from graph.state import Context
     from ui.batch import Row
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 
 
 @app.command()
 def ask(
-    question: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
-    expert: Annotated[str, typer.Option(help="The expert to ask; auto lets the router choose.")] = "auto",
-    model: Annotated[str | None, typer.Option(help="A model, written provider:name, in the place of the inferior one.")] = None,
-    escalate: Annotated[bool, typer.Option("--escalate/--no-escalate", help="Whether the superior model may be asked.")] = True,
-    image: Annotated[list[Path] | None, typer.Option(help="An image that belongs to the question; may be repeated.")] = None,
-    thread: Annotated[str | None, typer.Option(help="A conversation to go on with, or to begin.")] = None,
-    input_: Annotated[Path | None, typer.Option("--input", help='JSON lines {"id", "text"[, "expert"]}.')] = None,
-    output: Annotated[Path | None, typer.Option(help="Where the answers go, a line each; rows that are there are skipped.")] = None,
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)] = None,
+    expert: Annotated[str, typer.Option(metavar="NAME", help="The expert to ask; auto lets the router choose.")] = "auto",
+    model: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="A model, written provider:name, in the place of the inferior one.")
+    ] = None,
+    no_escalate: Annotated[bool, typer.Option("--no-escalate", help="Never ask the superior model.")] = False,
+    image: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="An image that belongs to the question; may be repeated.")
+    ] = None,
+    thread: Annotated[str | None, typer.Option(metavar="ID", help="A conversation to go on with, or to begin.")] = None,
+    input_: Annotated[Path | None, typer.Option("--input", metavar="FILE", help='JSON lines {"id", "text"[, "expert"]}.')] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the answers go, a line each; rows that are there are skipped.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the answer object as JSON.")] = False,
 ) -> None:
     """Ask a question, or every question of a file."""
@@ -40,7 +46,7 @@ def ask(
     shared = services()
     if model:
         shared.model(model)
-    context = Context(expert=expert, model=model, escalate=escalate, images=images)
+    context = Context(expert=expert, model=model, escalate=not no_escalate, images=images)
     if input_ and output:
         _ask_all(shared, context, thread, input_, output)
         return

@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
     from graph.services import Services
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 HELP = "/new begins a new conversation, /expert NAME asks that expert only (auto lets the router choose), /quit leaves."
 
 
 @app.command()
 def chat(
-    expert: Annotated[str, typer.Option(help="The expert to ask; auto lets the router choose.")] = "auto",
-    model: Annotated[str | None, typer.Option(help="A model, written provider:name, in the place of the inferior one.")] = None,
+    expert: Annotated[str, typer.Option(metavar="NAME", help="The expert to ask; auto lets the router choose.")] = "auto",
+    model: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="A model, written provider:name, in the place of the inferior one.")
+    ] = None,
 ) -> None:
     """Chat in the terminal."""
     from graph.services import services

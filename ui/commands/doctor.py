@@ -15,12 +15,12 @@ import typer
 
 from core.errors import SwitchyardError
 from ui.commands.index import contents, remedy
-from ui.console import OUT, plain, print_json
+from ui.console import OUT, count, plain, print_json
 
 if TYPE_CHECKING:
     from graph.services import Services
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 SHOWN_VERSIONS = ("langgraph", "onnxruntime", "streamlit")
 
@@ -193,6 +193,6 @@ def _print(found: list[Finding], problems: int) -> None:
     OUT.print(table)
     OUT.print()
     if problems:
-        OUT.print(f"{problems} problem{'s' if problems > 1 else ''} to mend first.", style=STYLES["problem"])
+        OUT.print(f"{count(problems, 'problem')} to mend first.", style=STYLES["problem"])
     else:
         OUT.print('Ready. Try: switchyard ask "How long is a sleep cycle?"', style=STYLES["ok"])

@@ -16,7 +16,11 @@ from ui.console import OUT, progress
 if TYPE_CHECKING:
     from evaluation.results import Progress, Report
 
-app = typer.Typer(help="Measure routing, retrieval and answers, on the experts' own test questions or on your files.")
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Measure routing, retrieval and answers, on the experts' own test questions or on your files.",
+)
 Corpus = Annotated[Path | None, typer.Option(help='Passages, JSON lines {"_id", "title", "text"}.')]
 Map = Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files; may be repeated.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, every wrong item included.")]
@@ -120,13 +124,19 @@ def _check_pair(corpus: Path | None, qrels: Path | None) -> None:
 
 @contextmanager
 def _bars() -> Iterator[Progress]:
-    with progress() as bar:
+    bar = progress()
 
-        def start(what: str, total: int) -> Callable[[int], None]:
-            task = bar.add_task(what, total=total)
-            return lambda done: bar.advance(task, done)
+    def start(what: str, total: int) -> Callable[[int], None]:
+        # Not before: a bar without a task would print an empty line above an error.
+        bar.start()
+        task = bar.add_task(what, total=total)
+        return lambda done: bar.advance(task, done)
 
+    try:
         yield start
+    finally:
+        if bar.tasks:
+            bar.stop()
 
 
 def _hand_over(reports: Sequence[Report], as_json: bool, folder: Path | None) -> None:

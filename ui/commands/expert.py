@@ -7,22 +7,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ui.console import ERR, OUT, plain, print_json
+from ui.console import ERR, OUT, count, plain, print_json
 
 if TYPE_CHECKING:
     from experts.check import Pair, Report
 
-app = typer.Typer(help="Make an expert, list the experts, or check one.")
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Make an expert, list the experts, or check one.")
 SHOWN = 10
 
 
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help="Lower-case letters, digits, - and _.", show_default=False)],
-    docs: Annotated[Path, typer.Option(help="A folder of documents, or one: .md .txt .html .pdf .csv .jsonl", show_default=False)],
-    questions: Annotated[Path | None, typer.Option(help="A CSV file: question, answer, key, document, split.")] = None,
-    title: Annotated[str | None, typer.Option(help="The name that people read.")] = None,
-    description: Annotated[str | None, typer.Option(help="What it covers, in a sentence.")] = None,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lower-case letters, digits, - and _.", show_default=False)],
+    docs: Annotated[
+        Path, typer.Option(metavar="PATH", help="A folder of documents, or one: .md .txt .html .pdf .csv .jsonl", show_default=False)
+    ],
+    questions: Annotated[Path | None, typer.Option(metavar="FILE", help="A CSV file: question, answer, key, document, split.")] = None,
+    title: Annotated[str | None, typer.Option(metavar="TEXT", help="The name that people read.")] = None,
+    description: Annotated[str | None, typer.Option(metavar="TEXT", help="What it covers, in a sentence.")] = None,
 ) -> None:
     """Make an expert from documents, and build its index."""
     from core.settings import settings
@@ -60,10 +62,10 @@ def list_() -> None:
 
 @app.command()
 def check(
-    name: Annotated[str, typer.Argument(help="The expert.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The expert.", show_default=False)],
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Look for examples that collide, near-duplicates and dead references."""
+    """Look for collisions, near-duplicates and dead references."""
     from experts.check import check as look
     from graph.services import services
 
@@ -82,30 +84,31 @@ def check(
 def _print(report: Report) -> None:
     from experts.check import COLLISION_AT, DUPLICATE_AT, MAX_DUPLICATE_SHARE
 
-    OUT.print(f"{report.expert}: {report.documents:,} documents, {report.questions:,} questions, {report.utterances:,} utterances")
-    _section("questions with a dead reference", [f"{d.question} ({d.document}: {d.problem})" for d in report.dead_references], "red")
-    _section("files that cannot be read", report.unreadable, "red")
+    sizes = (count(report.documents, "document"), count(report.questions, "question"), count(report.utterances, "utterance"))
+    OUT.print(f"{report.expert}: {', '.join(sizes)}")
+    _section("Dead references of questions", [f"{d.question} ({d.document}: {d.problem})" for d in report.dead_references], "red")
+    _section("Files that cannot be read", report.unreadable, "red")
     share = report.near_duplicate_share
     style = "red" if share > MAX_DUPLICATE_SHARE else "yellow"
-    _section(
-        f"near-duplicates (cosine above {DUPLICATE_AT}): {share:.1%}, at most {MAX_DUPLICATE_SHARE:.0%} allowed",
-        [_pair(p) for p in report.near_duplicates],
-        style,
-    )
-    _section(f"collisions (cosine above {COLLISION_AT})", [_pair(p) for p in report.collisions], "yellow")
-    _section("documents that name no source", report.without_source, "yellow")
+    allowed = f", {share:.1%} of the utterances (at most {MAX_DUPLICATE_SHARE:.0%})"
+    _section(f"Near-duplicates, cosine above {DUPLICATE_AT}", [_pair(p) for p in report.near_duplicates], style, allowed)
+    _section(f"Collisions, cosine above {COLLISION_AT}", [_pair(p) for p in report.collisions], "yellow")
+    _section("Documents that name no source", report.without_source, "yellow")
 
 
 def _pair(pair: Pair) -> str:
     return f"{pair.similarity:.3f}  {pair.text}  ~  {pair.other} [{pair.label.replace('_', ' ')}]"
 
 
-def _section(title: str, lines: list[str], style: str) -> None:
+def _section(title: str, lines: list[str], style: str, remark: str = "") -> None:
     from rich.padding import Padding
     from rich.text import Text
 
-    OUT.print(Text.assemble((f"{len(lines):>5} ", style if lines else "green"), title))
+    if not lines:
+        OUT.print(Text.assemble(f"{title}: ", ("none", "green")))
+        return
+    OUT.print(Text.assemble(f"{title}: ", (f"{len(lines):,}{remark}", style)))
     for line in lines[:SHOWN]:
-        OUT.print(Padding(Text(plain(line), style="dim"), (0, 0, 0, 8)))
+        OUT.print(Padding(Text(plain(line), style="dim"), (0, 0, 0, 4)))
     if len(lines) > SHOWN:
-        OUT.print(Text(f"        and {len(lines) - SHOWN} more: --json lists all", style="dim"))
+        OUT.print(Text(f"    and {len(lines) - SHOWN:,} more: --json lists all", style="dim"))

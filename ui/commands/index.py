@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import IndexFault
-from ui.console import OUT, progress
+from ui.console import OUT, count, progress
 
 if TYPE_CHECKING:
     from experts.discovery import Expert
     from graph.services import Services
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 
 @app.command()
 def index(
-    expert: Annotated[list[str] | None, typer.Argument(help="Experts; all of them when none is named.", show_default=False)] = None,
+    expert: Annotated[
+        list[str] | None, typer.Argument(metavar="EXPERT", help="Experts; all of them when none is named.", show_default=False)
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Build nothing: say what state each index is in.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build anew whatever the state.")] = False,
 ) -> None:
@@ -79,7 +81,7 @@ def contents(shared: Services, name: str) -> str:
 
     folder = shared.settings.indexes_dir / name
     if manifest := Manifest.read(folder):
-        return f"{manifest.documents:,} documents, {manifest.passages:,} passages"
+        return f"{count(manifest.documents, 'document')}, {count(manifest.passages, 'passage')}"
     raise IndexFault(f"{folder} holds no index. Run: {remedy(name, 'missing')}")
 
 

@@ -1,4 +1,4 @@
-"""Show where a question would go: nothing is answered, nothing is spent."""
+"""Show where a question would go; nothing is spent."""
 
 from __future__ import annotations
 
@@ -15,19 +15,21 @@ from ui.console import OUT, plain, print_json, probability_bar
 if TYPE_CHECKING:
     from ui.batch import Row
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 NEAREST = 3
 
 
 @app.command()
 def route(
-    question: Annotated[str | None, typer.Argument(help="The question.", show_default=False)] = None,
-    router: Annotated[str | None, typer.Option(help="The kind of router; similarity by default.")] = None,
-    input_: Annotated[Path | None, typer.Option("--input", help='JSON lines {"id", "text"}.')] = None,
-    output: Annotated[Path | None, typer.Option(help="Where the routes go, a line each; rows that are there are skipped.")] = None,
+    question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)] = None,
+    router: Annotated[str | None, typer.Option(metavar="KIND", help="The kind of router; similarity by default.")] = None,
+    input_: Annotated[Path | None, typer.Option("--input", metavar="FILE", help='JSON lines {"id", "text"}.')] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where the routes go, a line each; rows that are there are skipped.")
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the route object as JSON.")] = False,
 ) -> None:
-    """Show where a question would go: nothing is answered, nothing is spent."""
+    """Show where a question would go; nothing is spent."""
     one_or_many(question, input_, output, json_)
     from graph.nodes.prepare import clean_question
     from graph.nodes.route import find_route

@@ -13,13 +13,13 @@ import typer
 from core.errors import InputError
 from ui.console import OUT
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
 HOST = "127.0.0.1"
 PAGE = Path(__file__).resolve().parents[1] / "app.py"
 
 
 @app.command()
-def ui(port: Annotated[int, typer.Option(min=1, max=65535, help="The port on this machine.")] = 8501) -> None:
+def ui(port: Annotated[int, typer.Option(metavar="PORT", min=1, max=65535, help="The port on this machine.")] = 8501) -> None:
     """Open the chat in the browser."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,0 +1,98 @@
+import io
+import json
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from core.errors import InputError
+from evaluation.metrics import Bin
+from evaluation.report import as_html, as_json, show, write
+from evaluation.results import Confusion, Measure, Report, average, result
+
+
+def report(wrong=()):
+    good = result("similarity", {"accuracy": average([1, 1, 0, 1])}, plain={"ece": 0.25}, seconds=[0.001, 0.003])
+    base = result("random", {"accuracy": average([1, 0, 0, 0])}, plain={"ece": None}, baseline=True)
+    confusion = Confusion(["tea", "<b>"], np.array([[3, 0], [1, 0]]))
+    bins = [Bin(0.5, 0.5, 2), Bin(0.9, 1.0, 2)]
+    return Report("routing", 4, "switchyard eval routing 'my file.jsonl'", ["accuracy"], [base, good], list(wrong), bins, confusion)
+
+
+def test_a_result_holds_its_numbers_intervals_and_latency():
+    found = result("x", {"accuracy": average([1, 1, 0, 1]), "none": Measure(0, lambda rows: None)}, seconds=[0.001, 0.003])
+    assert found.metrics == {"accuracy": 0.75, "none": None}
+    low, high = found.interval["accuracy"]
+    assert 0 <= low <= 0.75 <= high <= 1
+    assert "none" not in found.interval
+    assert found.latency_ms == {"p50": 2.0, "p95": 2.9}
+
+
+def test_json_has_the_agreed_keys_best_first():
+    document = json.loads(as_json([report([{"text": "a", "label": "tea"}])]))
+    assert list(document) == ["suite", "n", "command", "results", "wrong"]
+    assert [r["name"] for r in document["results"]] == ["similarity", "random"]
+    assert document["results"][1]["metrics"] == {"accuracy": 0.25, "ece": None}
+    assert document["results"][1]["latency_ms"] == {"p50": None, "p95": None}
+    assert set(document["results"][0]) == {"name", "baseline", "metrics", "interval", "latency_ms"}
+    assert document["wrong"] == [{"text": "a", "label": "tea"}]
+
+
+def test_several_suites_are_one_list():
+    assert [d["suite"] for d in json.loads(as_json([report(), report()]))] == ["routing", "routing"]
+
+
+def test_no_nan_ever():
+    broken = report()
+    broken.results[0].metrics["accuracy"] = float("nan")
+    with pytest.raises(ValueError, match="JSON compliant"):
+        as_json([broken])
+
+
+def printed(shown, width):
+    out = io.StringIO()
+    show(shown, Console(file=out, width=width))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [60, 120])
+def test_the_table_for_people(width):
+    text = printed(report([{"text": f"wrong {n}\x1b[31m", "label": ["tea", "bees"], "rank": None} for n in range(25)]), width)
+    assert "0.750 [" in text
+    assert "(baseline)" in text
+    assert "- wrong 19 [31m  label: tea, bees, rank: none" in text
+    assert "wrong 20" not in text
+    assert "... and 5 more: --json lists them all." in text
+    assert "Reproduce: switchyard eval routing 'my file.jsonl'" in text
+    assert "\x1b" not in text
+    columns = {name: line.index(name) for line in text.splitlines()[:6] for name in ("similarity", "random") if name in line}
+    assert columns["similarity"] < columns["random"]
+
+
+def test_many_labels_are_left_to_the_json():
+    many = result("x", {"accuracy": average([1.0])} | {f"recall.label{n}": average([1.0]) for n in range(13)})
+    text = printed(Report("routing", 1, "c", ["accuracy"], [many], []), 80)
+    assert "accuracy" in text
+    assert "recall" not in text
+
+
+def test_the_folder_holds_json_and_a_page_that_needs_nothing_else(tmp_path):
+    shown = report([{"text": "<script>alert(1)</script>", "label": "tea"}])
+    write([shown], tmp_path / "new" / "folder")
+    assert json.loads((tmp_path / "new/folder/report.json").read_text()) == shown.as_dict()
+    page = (tmp_path / "new/folder/report.html").read_text()
+    assert page.count('src="data:image/png;base64,iVBOR') == 3
+    assert "<script>" not in page
+    assert "&lt;script&gt;" in page
+    assert "switchyard eval routing &#x27;my file.jsonl&#x27;" in page
+    assert "http" not in page
+
+
+def test_equal_numbers_give_equal_pages():
+    assert as_html([report()]) == as_html([report()])
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="Expected a folder to write the report to"):
+        write([report()], tmp_path / "file")

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+
+from core.errors import InputError, UnknownNameError
+from evaluation.data import Labelled
+from evaluation.routing import Routed, evaluate, folds, judge, no_obvious_words
+from graph.services import Services
+from tests.evaluation.test_data import written
+
+LABELS = ["car", "sleep", "out_of_scope"]
+
+
+def test_metrics_of_a_router_by_hand():
+    rows = [
+        Labelled("my engine knocks", "car"),
+        Labelled("it grinds when I stop", "car", ["near"]),
+        Labelled("I keep lying there", "sleep"),
+        Labelled("what is a nap", "sleep"),
+        Labelled("weather in Rome", "out_of_scope", ["near"]),
+    ]
+    p = np.array([[0.9, 0.0, 0.1], [0.2, 0.1, 0.7], [0.1, 0.8, 0.1], [0.0, 1.0, 0.0], [0.1, 0.0, 0.9]])
+    report = judge(rows, [Routed("similarity", LABELS, p, p.argmax(axis=1), [0.001, 0.002, 0.003, 0.004, 0.005])], "command")
+    found = report.results[0]
+    assert found.metrics == {
+        "accuracy": 0.8,
+        "macro_f1": pytest.approx((2 / 3 + 1 + 2 / 3) / 3, abs=1e-6),
+        "in_scope_accuracy": 0.75,
+        "recall.car": 0.5,
+        "recall.sleep": 1.0,
+        "recall.out_of_scope": 1.0,
+        "recall.near": 0.5,
+        # "it grinds when I stop" (wrong) and "I keep lying there" (right) name neither engine nor sleep.
+        "recall.no_obvious_words": 0.5,
+        "oos_auroc": 1.0,
+        "oos_recall@95": 1.0,
+        "ece": pytest.approx((0.1 + 0.7 + 0.2 + 0.0 + 0.1) / 5, abs=1e-6),
+        "n.no_obvious_words": 2.0,
+    }
+    assert found.latency_ms == {"p50": 3.0, "p95": 4.8}
+    assert report.wrong == [{"text": "it grinds when I stop", "label": "car", "predicted": "out_of_scope", "confidence": 0.7}]
+    assert report.confusion.counts.tolist() == [[1, 0, 1], [0, 2, 0], [0, 0, 1]]
+
+
+def test_a_router_that_has_not_learnt_out_of_scope_is_judged_by_how_unsure_it_is():
+    rows = [Labelled("a", "x"), Labelled("b", "y"), Labelled("c", "out_of_scope")]
+    p = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.5, 0.5, 0.0]])
+    metrics = judge(rows, [Routed("similarity", ["x", "y", "out_of_scope"], p, p.argmax(axis=1), [])], "").results[0].metrics
+    assert (metrics["oos_auroc"], metrics["recall.out_of_scope"]) == (1.0, 0.0)
+
+
+def test_the_wrong_items_are_those_of_the_best_router():
+    rows = [Labelled("a", "car"), Labelled("b", "sleep")]
+    good, bad = np.array([[1.0, 0, 0], [1.0, 0, 0]]), np.array([[0, 1.0, 0], [1.0, 0, 0]])
+    said = [Routed(name, LABELS, p, p.argmax(axis=1), []) for name, p in (("bad", bad), ("good", good))]
+    report = judge(rows, said, "")
+    assert [r.name for r in report.best_first] == ["good", "bad"]
+    assert [w["text"] for w in report.wrong] == ["b"]
+
+
+def test_obvious_words_are_compared_by_their_stems():
+    assert no_obvious_words("I keep waking... no, lying there at 3", "car")
+    assert not no_obvious_words("I keep waking at 3", "sleep")
+    assert not no_obvious_words("worn tyres?", "car")
+    assert no_obvious_words("it makes a grinding noise when I slow down", "car")
+
+
+def test_the_shipped_router_on_its_own_test_utterances(own_experts):
+    files = {label: own_experts.experts_dir / label / "utterances.csv" for label in ("bees", "tea")}
+    files["out_of_scope"] = own_experts.experts_dir / "out_of_scope.csv"
+    rows = {
+        "bees": ["do wasps rob the hive", "my bees swarm"],
+        "tea": ["how strong is oolong tea", "green tea leaves"],
+        "out_of_scope": ["pop songs"],
+    }
+    for label, file in files.items():
+        kept = [line for line in file.read_text().splitlines() if not line.endswith(",test")]
+        file.write_text("\n".join([*kept, *(f"{text},test" for text in rows[label])]) + "\n")
+    report = evaluate(Services(own_experts), "switchyard eval routing")
+    assert (report.suite, report.n) == ("routing", 5)
+    best, random, majority = (next(r for r in report.results if r.name == name) for name in ("similarity", "random", "majority"))
+    assert best.metrics["accuracy"] == 1.0
+    assert majority.metrics["accuracy"] == 0.4
+    assert majority.metrics["recall.bees"] == 1.0
+    assert [best.baseline, random.baseline, majority.baseline] == [False, True, True]
+    assert best.latency_ms["p50"] > 0
+    assert random.latency_ms == {"p50": None, "p95": None}
+
+
+def test_the_policy_decides_for_the_shipped_router(tiny, tmp_path):
+    path = written(tmp_path / "t.jsonl", {"text": "how long does green tea steep", "label": "tea"})
+    tiny.__dict__["policy"] = tiny.policy.model_copy(update={"out_of_scope_at": 0.0})
+    report = evaluate(tiny, "", test=path)
+    assert report.results[0].metrics["accuracy"] == 0.0
+    assert report.wrong[0]["predicted"] == "out_of_scope"
+
+
+def test_a_training_file_makes_a_router_of_its_own(tiny, tmp_path):
+    train = written(
+        tmp_path / "train.jsonl",
+        *({"text": text, "intent": "weather"} for text in ("will it rain today", "is it sunny tomorrow", "how cold is it outside")),
+        *({"text": text, "intent": "music"} for text in ("play some jazz", "turn up the song", "play the album again")),
+    )
+    test = written(
+        tmp_path / "test.jsonl",
+        {"text": "will it be sunny outside", "intent": "weather"},
+        {"text": "play the jazz song", "intent": "music"},
+        {"text": "is it going to rain", "intent": "music"},
+        {"text": "play an album", "intent": "music"},
+    )
+    report = evaluate(tiny, "", test=test, train=train, mapping={"label": "intent"})
+    metrics = report.results[0].metrics
+    assert (metrics["accuracy"], metrics["recall.weather"]) == (0.75, 1.0)
+    assert metrics["recall.music"] == pytest.approx(2 / 3, abs=1e-6)
+    assert [(w["text"], w["predicted"]) for w in report.wrong] == [("is it going to rain", "weather")]
+    # Without out_of_scope rows there is nothing to tell apart.
+    assert "oos_auroc" not in metrics
+
+
+def test_foreign_labels_are_cross_validated(tiny, tmp_path):
+    texts = {
+        "pay": ["pay my bill", "pay the electricity bill", "pay the phone bill", "pay the water bill", "pay this bill now"],
+        "joke": ["tell me a joke", "tell a funny joke", "another joke please", "tell me a good joke", "say a joke"],
+    }
+    path = written(tmp_path / "t.jsonl", *({"text": text, "label": label} for label, rows in texts.items() for text in rows))
+    report = evaluate(tiny, "", test=path)
+    assert report.results[0].metrics["accuracy"] == 1.0
+    assert report.wrong == []
+    assert report.results[0].latency_ms["p50"] > 0
+
+
+def test_folds_hold_each_label_evenly():
+    labels = ["a"] * 10 + ["b"] * 5
+    found = folds(labels)
+    assert sorted(found[:10].tolist()) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert sorted(found[10:].tolist()) == [0, 1, 2, 3, 4]
+    assert found.tolist() == folds(labels).tolist()
+
+
+def test_what_cannot_be_used(own_experts, tiny, tmp_path):
+    with pytest.raises(UnknownNameError, match=r"No router is called 'magic'\. Known: similarity"):
+        evaluate(tiny, "", routers=["magic"])
+    path = written(tmp_path / "t.jsonl", {"text": "a", "label": "x"}, {"text": "b", "label": "x"})
+    with pytest.raises(InputError, match="at least two labels"):
+        evaluate(tiny, "", test=path)
+    for file in [*own_experts.experts_dir.glob("*/utterances.csv"), own_experts.experts_dir / "out_of_scope.csv"]:
+        file.write_text("text,split\n")
+    with pytest.raises(InputError, match="Expected utterances with the split `test`"):
+        evaluate(Services(own_experts), "")

@@ -1,0 +1,58 @@
+import pytest
+
+from core.errors import DocumentError, InputError
+from experts.create import create_expert
+from experts.discovery import load_expert
+
+
+@pytest.fixture
+def docs(tmp_path):
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "a.txt").write_text("A bowline holds a loop.")
+    return folder
+
+
+def test_what_is_given_stands_in_the_card(tmp_path, docs):
+    made = create_expert(tmp_path / "experts", "sailing", docs, title='Sails "n" \\ knots', description="Line one\nline two \x7f")
+    assert (made.card.title, made.card.description) == ('Sails "n" \\ knots', "Line one\nline two \x7f")
+    assert made == load_expert(tmp_path / "experts" / "sailing")
+    assert (made.questions(), made.utterances()) == ([], [])
+    assert made.prompt.startswith('You are the Sails "n" \\ knots expert')
+
+
+def test_the_name_gives_the_title(tmp_path, docs):
+    made = create_expert(tmp_path / "experts", "small-boats", docs)
+    assert (made.card.title, made.card.description) == ("Small boats", "Questions about small boats.")
+
+
+def test_one_file_is_enough(tmp_path, docs):
+    made = create_expert(tmp_path / "experts", "sailing", docs / "a.txt")
+    assert [p.name for p in made.corpus.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ({}, InputError, "found none of them"),
+        ({"photo.heic": b"x"}, InputError, "found none of them"),
+        ({"a.txt": b"  \n"}, InputError, "all of them are empty"),
+        ({"a.txt": b"\xff\xfe"}, DocumentError, "expected UTF-8 text"),
+        ({"a.txt": b"x", "a.md": b"y"}, DocumentError, "are called 'a'"),
+    ],
+)
+def test_documents_that_cannot_be_used_leave_nothing_behind(tmp_path, content, error, message):
+    docs = tmp_path / "papers"
+    docs.mkdir()
+    for name, data in content.items():
+        (docs / name).write_bytes(data)
+    with pytest.raises(error, match=message):
+        create_expert(tmp_path / "experts", "sailing", docs)
+    assert list((tmp_path / "experts").iterdir()) == []
+
+
+def test_documents_and_questions_that_are_not_there(tmp_path, docs):
+    with pytest.raises(InputError, match="found nothing"):
+        create_expert(tmp_path / "experts", "sailing", tmp_path / "none")
+    with pytest.raises(InputError, match="Expected a CSV file of questions"):
+        create_expert(tmp_path / "experts", "sailing", docs, questions=tmp_path / "none.csv")

@@ -1,0 +1,105 @@
+"""Signals in their range, and the weights that ship."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.errors import InputError
+from core.settings import ROOT
+from core.types import NO_ANSWER, OUT_OF_SCOPE, Hit, Passage
+from graph.citations import cite
+from graph.confidence import AFTER, BEFORE, Confidence, Logistic, after_answer, before_answer, says_nothing
+from retrieval.encoder import Encoder
+from retrieval.reader import load_weights
+
+SHIPPED = ROOT / "artifacts" / "confidence" / "weights.json"
+READER = load_weights(ROOT / "artifacts" / "reader" / "weights.json")
+TEXTS = ["Green tea steeps for two minutes. Black tea steeps for four.", "The queen lays two thousand eggs a day."]
+HITS = [Hit(Passage(f"p{n}", "Title", text, "source"), 1.0, 0.8 - n / 10) for n, text in enumerate(TEXTS)]
+WORDS = st.lists(st.sampled_from([*" ".join(TEXTS).split(), "[1]", "[2]", "[7]", "volcano", "?", NO_ANSWER]), max_size=15).map(" ".join)
+
+
+@given(WORDS | st.text(max_size=60), WORDS | st.text(max_size=60), st.lists(st.sampled_from(HITS), max_size=4, unique=True), st.data())
+def test_signals_stay_in_their_range(encoder: Encoder, question: str, text: str, hits: list[Hit], data: st.DataObject) -> None:
+    raw = [data.draw(st.floats(0, 1)) for _ in range(3)]
+    total = sum(raw) or 1.0
+    scores = dict(zip(("tea", "bees", OUT_OF_SCOPE), (r / total for r in raw), strict=True))
+    parts = before_answer(question, "tea", scores, hits)
+    assert tuple(parts) == BEFORE
+    parts |= after_answer(question, text, hits, cite(text, hits), encoder, READER)
+    assert tuple(parts) == AFTER
+    assert all(-1 - 1e-6 <= value <= 1 + 1e-6 for value in parts.values()), parts
+    assert all(isinstance(value, float) for value in parts.values())
+    shipped = Confidence.read(SHIPPED)
+    assert 0 <= shipped.before.probability(parts) <= 1
+    assert 0 <= shipped.after.probability(parts) <= 1
+
+
+def test_what_is_known_before_the_answer() -> None:
+    parts = before_answer("How long does green tea steep?", "tea", {"tea": 0.7, OUT_OF_SCOPE: 0.1}, HITS)
+    # "long" is a word of the question that no passage holds.
+    assert parts == pytest.approx({"route": 0.7, "in_scope": 0.9, "cosine": 0.8, "cosine_gap": 0.05, "coverage": 0.75})
+
+
+def test_without_passages_there_is_no_evidence() -> None:
+    assert before_answer("Why?", "tea", {}, []) == {"route": 0.0, "in_scope": 1.0, "cosine": 0.0, "cosine_gap": 0.0, "coverage": 0.0}
+
+
+def test_a_supported_draft_shows_in_every_signal(encoder: Encoder) -> None:
+    question, text = "How long does green tea steep?", "Green tea steeps for two minutes. [1]"
+    good = after_answer(question, text, HITS, cite(text, HITS), encoder, READER)
+    bad = after_answer(question, "Volcanoes erupt lava. [1]", HITS, cite("Volcanoes erupt lava. [1]", HITS), encoder, READER)
+    assert (good["support"], good["answers"], good["draft_coverage"]) == (1.0, 1.0, 0.75)
+    assert (bad["support"], bad["answers"], bad["draft_coverage"]) == (0.0, 1.0, 0.0)
+    assert good["relevance"] > bad["relevance"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "  \n", NO_ANSWER, NO_ANSWER.upper(), f"Sorry. {NO_ANSWER} [1]", "the passages do not answer this question"]
+)
+def test_no_answer_gives_zeros(encoder: Encoder, text: str) -> None:
+    assert says_nothing(text)
+    assert after_answer("Why?", text, HITS, [], encoder, READER) == dict.fromkeys(AFTER[len(BEFORE) :], 0.0)
+
+
+def test_an_answer_says_something() -> None:
+    assert not says_nothing("The passages answer this question.")
+
+
+def test_the_probability_is_logistic_and_never_overflows() -> None:
+    model = Logistic({"a": 2.0, "b": -1.0}, 0.5)
+    assert model.probability({"a": 1.0, "b": 0.5, "other": 9.0}) == pytest.approx(1 / (1 + np.exp(-2.0)))
+    assert model.probability({"a": 1e6, "b": 0.0}) == pytest.approx(1.0)
+    assert model.probability({"a": -1e6, "b": 0.0}) == pytest.approx(0.0, abs=1e-12)
+
+
+def regression(names: tuple[str, ...], **changes: Any) -> dict[str, Any]:
+    return {"weights": dict.fromkeys(names, 1.0), "intercept": 0.0} | changes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "expected the confidence's weights"),
+        ("", "expected the confidence's weights"),
+        ("[]", "expected the confidence's weights"),
+        ("{}", "expected the confidence's weights"),
+        (json.dumps({"before": regression(BEFORE), "after": {}}), "expected the confidence's weights"),
+        (json.dumps({"before": regression(BEFORE, weights=None), "after": regression(AFTER)}), "expected the confidence's weights"),
+        (json.dumps({"before": regression(BEFORE), "after": regression(BEFORE)}), "fitted for other signals"),
+        (json.dumps({"before": regression((*BEFORE, "mood")), "after": regression(AFTER)}), "fitted for other signals"),
+    ],
+)
+def test_other_weights_are_refused_with_the_command_that_makes_them(tmp_path: Path, content: str | None, message: str) -> None:
+    path = tmp_path / "weights.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=f"{message}.*Run: switchyard train confidence"):
+        Confidence.read(path)

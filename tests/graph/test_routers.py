@@ -1,0 +1,221 @@
+"""One contract for every kind of router."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import IndexFault, InputError
+from core.types import OUT_OF_SCOPE
+from graph.routers.base import Router
+from graph.routers.similarity import SimilarityRouter
+from retrieval.encoder import Encoder, Vectors
+
+KINDS: dict[str, Callable[[Encoder], SimilarityRouter]] = {"similarity": SimilarityRouter}
+TEA = ["brew green tea", "steep tea leaves", "teapot kettle leaves", "milk in tea", "oolong leaves"]
+BEES = ["queen bee hive", "hive honey wax", "worker bee dance", "smoke a hive", "honey mites"]
+OTHER = ["capital of Norway", "football score", "train ticket price", "reverse a list", "weather tomorrow"]
+TEXTS = [*TEA, *BEES, *OTHER]
+LABELS = ["tea"] * 5 + ["bees"] * 5 + [OUT_OF_SCOPE] * 5
+ASKED = ["green tea leaves", "the queen of the hive", "weather in Norway", "something else"]
+
+
+class Counting:
+    """An encoder that remembers what it was asked."""
+
+    def __init__(self, inner: Encoder) -> None:
+        self.inner, self.asked = inner, list[list[str]]()
+        self.fingerprint, self.dimensions = inner.fingerprint, inner.dimensions
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.asked.append(list(texts))
+        return self.inner.encode(texts)
+
+
+class Foreign(Counting):
+    """The same vectors under another name."""
+
+    def __init__(self, inner: Encoder) -> None:
+        super().__init__(inner)
+        self.fingerprint = "another"
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest) -> Callable[[Encoder], SimilarityRouter]:
+    return KINDS[request.param]
+
+
+@pytest.fixture
+def router(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder) -> SimilarityRouter:
+    return make(encoder).fit(TEXTS, LABELS)
+
+
+def test_labels_are_sorted_with_out_of_scope_last(router: Router) -> None:
+    assert router.labels == ["bees", "tea", OUT_OF_SCOPE]
+
+
+def test_rows_are_distributions_and_the_right_label_leads(router: Router) -> None:
+    found = router.predict_proba(ASKED)
+    assert found.shape == (4, 3)
+    assert (found >= 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1.0, atol=1e-9)
+    assert [router.labels[n] for n in found[:3].argmax(axis=1)] == ["tea", "bees", OUT_OF_SCOPE]
+
+
+def test_the_examples_themselves_are_routed_right(router: Router) -> None:
+    found = router.predict_proba(TEXTS).argmax(axis=1)
+    assert [router.labels[n] for n in found] == LABELS
+
+
+def test_no_texts_give_no_rows(router: Router) -> None:
+    assert router.predict_proba([]).shape == (0, 3)
+
+
+def test_a_question_scores_the_same_alone_and_in_a_batch(router: Router) -> None:
+    whole = router.predict_proba(ASKED)
+    for row, text in zip(whole, ASKED, strict=True):
+        np.testing.assert_allclose(router.predict_proba([text])[0], row, atol=1e-6)
+
+
+def test_fitting_twice_gives_the_same(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder, router: Router) -> None:
+    np.testing.assert_array_equal(make(encoder).fit(TEXTS, LABELS).predict_proba(ASKED), router.predict_proba(ASKED))
+
+
+def test_repeated_rows_weigh_once(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder, router: Router) -> None:
+    doubled = make(encoder).fit(TEXTS + TEXTS, LABELS + LABELS)
+    np.testing.assert_array_equal(doubled.predict_proba(ASKED), router.predict_proba(ASKED))
+
+
+def test_saved_and_loaded_it_says_the_same(router: SimilarityRouter, encoder: Encoder, tmp_path: Path) -> None:
+    router.save(tmp_path / "router")
+    loaded = type(router).load(tmp_path / "router", encoder)
+    assert loaded.labels == router.labels
+    np.testing.assert_array_equal(loaded.predict_proba(ASKED), router.predict_proba(ASKED))
+    assert loaded.nearest("green tea", 3) == router.nearest("green tea", 3)
+
+
+def test_saving_again_replaces_the_old_one_and_leaves_nothing_behind(router: SimilarityRouter, encoder: Encoder, tmp_path: Path) -> None:
+    router.save(tmp_path / "router")
+    router.fit(["green tea", "blue sea"], ["tea", "sea"]).save(tmp_path / "router")
+    assert type(router).load(tmp_path / "router", encoder).labels == ["sea", "tea"]
+    assert [path.name for path in tmp_path.iterdir()] == ["router"]
+
+
+def test_no_pickle_is_written(router: SimilarityRouter, tmp_path: Path) -> None:
+    router.save(tmp_path / "router")
+    assert {path.suffix for path in (tmp_path / "router").iterdir()} == {".json", ".npy"}
+    for path in (tmp_path / "router").glob("*.npy"):
+        assert np.load(path, allow_pickle=False).dtype == np.float32
+
+
+def test_another_encoder_is_refused_with_the_command_that_mends_it(router: SimilarityRouter, encoder: Encoder, tmp_path: Path) -> None:
+    router.save(tmp_path / "router")
+    with pytest.raises(IndexFault, match=r"another encoder.*switchyard index --force"):
+        type(router).load(tmp_path / "router", Foreign(encoder))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("router.json", b"{"), ("router.json", b"[]"), ("router.json", b"{}"), ("vectors.npy", b""), ("votes.npy", b"\x93NUMPY")],
+)
+def test_a_broken_file_is_refused(router: SimilarityRouter, encoder: Encoder, tmp_path: Path, name: str, content: bytes) -> None:
+    router.save(tmp_path / "router")
+    (tmp_path / "router" / name).write_bytes(content)
+    with pytest.raises(IndexFault, match=r"cannot be read.*switchyard index --force"):
+        type(router).load(tmp_path / "router", encoder)
+
+
+def test_a_missing_one_is_refused(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(IndexFault, match="No such file"):
+        type(make(encoder)).load(tmp_path / "none", encoder)
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "message"),
+    [
+        ([], [], "at least two labels; got no rows"),
+        (["a", "b"], ["tea", "tea"], r"at least two labels; got \['tea'\]"),
+        (["same", "other", "same"], ["tea", "bees", "bees"], "'same' is labelled both tea and bees"),
+    ],
+)
+def test_rows_that_teach_nothing_are_refused(
+    make: Callable[[Encoder], SimilarityRouter], encoder: Encoder, texts: list[str], labels: list[str], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        make(encoder).fit(texts, labels)
+
+
+def test_two_experts_without_an_out_of_scope_bank(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder) -> None:
+    found = make(encoder).fit([*TEA, *BEES], LABELS[:10])
+    assert found.labels == ["bees", "tea"]
+    assert found.predict_proba(["green tea leaves"])[0, 1] > 0.7
+
+
+def test_forty_intents(make: Callable[[Encoder], SimilarityRouter], minilm: Encoder) -> None:
+    things = [
+        "piano",
+        "violin",
+        "trumpet",
+        "drum",
+        "flute",
+        "harp",
+        "bread",
+        "cheese",
+        "butter",
+        "honey",
+        "pepper",
+        "salt",
+        "wolf",
+        "tiger",
+        "rabbit",
+        "eagle",
+        "salmon",
+        "spider",
+        "river",
+        "mountain",
+        "desert",
+        "island",
+        "glacier",
+        "volcano",
+        "carpenter",
+        "plumber",
+        "surgeon",
+        "lawyer",
+        "baker",
+        "pilot",
+        "chess",
+        "tennis",
+        "football",
+        "skiing",
+        "cricket",
+        "boxing",
+        "copper",
+        "silver",
+        "iron",
+        "gold",
+    ]
+    forms = ("tell me about the {}", "I want to know more of {}", "a picture of a {}", "{}")
+    rows = [(form.format(thing), thing) for thing in things for form in forms]
+    found = make(minilm).fit([text for text, _ in rows], [label for _, label in rows])
+    assert found.labels == sorted(things)
+    guesses = found.predict_proba([f"what is a {thing} like?" for thing in found.labels]).argmax(axis=1)
+    assert [found.labels[n] for n in guesses] == found.labels
+
+
+def test_nearest_are_the_most_similar_examples_best_first(router: Router) -> None:
+    near = router.nearest("brew green tea", 4)
+    assert (near[0].text, near[0].label, near[0].similarity) == ("brew green tea", "tea", pytest.approx(1.0, abs=1e-4))
+    assert [n.similarity for n in near] == sorted((n.similarity for n in near), reverse=True)
+    assert len({n.text for n in near}) == 4
+    assert len(router.nearest("brew green tea", 99)) == len(TEXTS)
+
+
+def test_each_question_is_encoded_once(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder) -> None:
+    counting = Counting(encoder)
+    found = make(counting).fit(TEXTS, LABELS)
+    assert counting.asked == [TEXTS]
+    found.predict_proba(ASKED)
+    assert counting.asked[1:] == [ASKED]

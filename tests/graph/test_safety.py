@@ -1,0 +1,86 @@
+"""What must not wait: the shipped rules on phrasings that their writers have not seen."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.settings import ROOT, Settings
+from experts.discovery import discover
+from graph.policy import load_policy
+from graph.safety import SafetyRules
+from graph.services import Services
+from retrieval.encoder import Encoder
+from tests.graph.conftest import Table
+
+ROWS = Path(__file__).parents[1] / "data" / "safety.csv"
+"""rule, urgent (yes or no), text: 20 and 20 for each rule"""
+
+
+Found = dict[tuple[str, str], list[tuple[str, str | None]]]
+"""(rule, urgent) -> [(text, name of the rule that matched)]"""
+
+
+@pytest.fixture(scope="module")
+def found(minilm: Encoder) -> Found:
+    """What the shipped rules say of each row. A row that stands in a rule word for word is left out: it would flatter."""
+    experts = discover(ROOT / "experts")
+    known = {text for e in experts.values() for rule in e.card.safety for text in (*rule.examples, *rule.harmless)}
+    rules, policy = SafetyRules(experts, minilm), load_policy(Path("none"), Settings().artifacts_dir)
+    answers: Found = defaultdict(list)
+    with ROWS.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["text"] not in known:
+                match = rules.match(minilm.encode([row["text"]])[0], policy)
+                answers[row["rule"], row["urgent"]].append((row["text"], match.rule.name if match else None))
+    return answers
+
+
+def share_matched(found: Found, wanted: str) -> float:
+    names = [name for (_, urgent), rows in found.items() if urgent == wanted for _, name in rows]
+    return sum(name is not None for name in names) / len(names)
+
+
+def table_of(found: Found) -> str:
+    """For the failure's message: the wrong rows of each rule."""
+    lines = []
+    for (rule, urgent), rows in found.items():
+        wrong = [text for text, name in rows if (name is None) is (urgent == "yes")]
+        lines += [f"{rule}, urgent={urgent}: {len(wrong)} of {len(rows)} wrong", *(f"    {text}" for text in wrong)]
+    return "\n".join(lines)
+
+
+def test_every_rule_is_tried_on_urgent_and_on_harmless_rows(found: Found) -> None:
+    rules = {rule.name for expert in discover(ROOT / "experts").values() for rule in expert.card.safety}
+    assert set(found) == {(rule, urgent) for rule in rules for urgent in ("yes", "no")}
+    assert min(len(rows) for rows in found.values()) >= 16
+
+
+def test_what_is_urgent_is_noticed(found: Found) -> None:
+    recall = share_matched(found, "yes")
+    assert recall >= 0.9, f"recall {recall:.3f}\n{table_of(found)}"
+
+
+def test_what_is_harmless_is_left_alone(found: Found) -> None:
+    alarms = share_matched(found, "no")
+    assert alarms <= 0.1, f"false alarms {alarms:.3f}\n{table_of(found)}"
+
+
+def test_a_match_names_its_rule_its_expert_and_its_nearness(tiny: Services, table: Callable[..., Table]) -> None:
+    services = table([]).services
+    match = services.safety.match(tiny.encoder.encode(["I spilled boiling tea over my arm"])[0], services.policy)
+    assert match is not None
+    assert (match.rule.name, match.expert) == ("scald", "tea")
+    assert 0.6 < match.similarity <= 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["How hot should the water be for tea?", "Why do bees die after stinging?", "What is the capital of Norway?"]
+)
+def test_harmless_examples_and_strangers_do_not_match(table: Callable[..., Table], text: str) -> None:
+    services = table([]).services
+    assert services.safety.match(services.encoder.encode([text])[0], services.policy) is None

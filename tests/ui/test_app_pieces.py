@@ -1,0 +1,153 @@
+"""The pieces of the page that are plain functions: safe text, numbers, and what stands around an answer."""
+
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from ui.chat import figures, markup, text
+
+ANSWER: dict[str, Any] = {
+    "answer": "**Call!**\n\nTwo minutes. [1]",
+    "expert": "tea",
+    "route": {"scores": {"out_of_scope": 0.7, "tea": 0.2, "bees": 0.1}, "nearest": [{"text": "<b>hot", "label": "tea", "similarity": 0.5}]},
+    "citations": [
+        {"n": 2, "passage_id": "b", "title": "B & B", "source": "", "quote": "Not there.", "score": 1.0},
+        {"n": 1, "passage_id": "a", "title": "<i>A</i>", "source": "A book", "quote": "Steep it for two minutes.", "score": 1.0},
+    ],
+    "passages": [{"id": "a", "text": "Boil.\nSteep it\nfor two minutes. <script>"}, {"id": "b", "text": "Else."}],
+    "confidence": 0.905,
+    "confidence_parts": {"support": 1.0, "new_signal": -0.5},
+    "outcome": "escalated",
+    "escalation": {"from": "local:reader", "to": "openai:gpt-5", "reason": "the passages do not answer"},
+    "notices": [{"kind": "safety", "text": "Call!"}, {"kind": "model", "text": "No <b>sources</b>."}],
+    "models": [{"model": "openai:gpt-5", "tier": "superior", "input_tokens": 1000, "output_tokens": 20, "cost_usd": None, "latency_ms": 1500}],
+    "cost_usd": None,
+    "cost_always_superior_usd": 0.5,
+    "latency_ms": 2345.0,
+    "run_id": "0123456789abcdef",
+}
+TITLES = {"tea": "Tea", "bees": "Bees"}
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("![a](http://x/y.png)", "[image: a](http://x/y.png)"),
+        ("![a][r]\n\n[r]: http://x", "! [a][r]\n\n[r]: http://x"),
+        ("`![a](http://x)`", "`[image: a](http://x)`"),
+        ("from $850 to $260", r"from \$850 to \$260"),
+        ("`$x` <b>", "`$x` &lt;b>"),
+        ("So it is![1] And [2].", "So it is! [1](#s-1) And [2]."),
+        ("[1](http://x)", "[1](#s-1)(http://x)"),
+        ("[1]: http://x", "[1](#s-1): http://x"),
+        ("```Mermaid\nA", "```text Mermaid\nA"),
+        ("x\r~~~ &#109;ermaid\rA", "x\n~~~ text &#109;ermaid\nA"),
+        ("```python\nprint('[1]')\n```", "```python\nprint('[1]')\n```"),
+    ],
+)
+def test_a_models_markdown_is_made_safe(said: str, shown: str) -> None:
+    assert text.markdown(said, {1}, "s") == shown
+
+
+def test_quotes_are_marked_and_everything_is_escaped() -> None:
+    passage = "One <b>fact</b>.\nTwo  facts. Three."
+    assert text.highlighted(passage, ["Two facts."]) == "One &lt;b&gt;fact&lt;/b&gt;.\n<mark>Two  facts.</mark> Three."
+    assert text.highlighted(passage, ["facts. Three.", "Two facts."]).endswith("<mark>Two  facts.</mark><mark> Three.</mark>")
+    assert text.highlighted("a < b", ["not there", ""]) == "a &lt; b"
+
+
+def test_a_label_is_one_line_shown_as_written() -> None:
+    assert text.label("a *b*\n[c]") == r"a \*b\* \[c\]"
+    assert text.label("abcdef", limit=4) == "abc…"
+
+
+@pytest.mark.parametrize(("share", "shown"), [(0, "0%"), (0.004, "< 1%"), (0.5, "50%"), (0.996, "> 99%"), (1, "100%")])
+def test_a_share_is_certain_only_when_it_is(share: float, shown: str) -> None:
+    assert figures.percent(share) == shown
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"), [(None, "price unknown"), (0, "free"), (0.00002, "< $0.0001"), (0.0123, "$0.0123"), (2.5, "$2.50")]
+)
+def test_money(usd: float | None, shown: str) -> None:
+    assert figures.money(usd) == shown
+
+
+@pytest.mark.parametrize(
+    ("spent", "always", "said"),
+    [
+        (0.01, 0.04, "$0.0100, 75% less than $0.0400 with the superior model always."),
+        (0.0, 0.0, "Free: only local models were asked."),
+        (None, 0.04, "Price unknown; with the superior model always: $0.0400."),
+        (0.05, 0.04, "$0.0500; with the superior model always: $0.0400."),
+    ],
+)
+def test_the_saving_is_said_only_when_there_is_one(spent: float | None, always: float, said: str) -> None:
+    assert figures.saving([{"cost_usd": spent, "cost_always_superior_usd": always}]) == said
+
+
+def test_the_summary_names_expert_confidence_cost_and_time() -> None:
+    words = markup.summary(ANSWER, TITLES).replace('<span class="sy-dot" aria-hidden="true"> · </span>', " · ")
+    assert words == '<p class="sy-line"><b>Tea, superior model</b> · 90% confident · price unknown · 2.3 s</p>'
+    assert "Tea: no answer found" in markup.summary({**ANSWER, "outcome": "unknown"}, TITLES)
+    assert "Tea and gone" in markup.summary({**ANSWER, "outcome": "answered", "expert": ["tea", "gone"]}, TITLES)
+
+
+def test_safety_stands_apart_from_other_notices_and_from_the_answer() -> None:
+    assert markup.notices(ANSWER, safety=True) == '<div class="sy-safety" role="alert">Call!</div>'
+    assert markup.notices(ANSWER, safety=False) == '<div class="sy-notice" role="note">No &lt;b&gt;sources&lt;/b&gt;.</div>'
+    assert markup.body(ANSWER) == "Two minutes. [1]"
+
+
+def test_sources_open_at_their_quote() -> None:
+    first, second = markup.sources(ANSWER).split("<details")[1:]
+    assert "&lt;i&gt;A&lt;/i&gt;" in first
+    assert '<mark id="source-0123456789ab-1">Steep it\nfor two minutes.</mark> &lt;script&gt;' in first
+    assert "A book" in first
+    # A quote that cannot be found: the link leads to the passage.
+    assert 'class="sy-passage" id="source-0123456789ab-2" tabindex="0">Else.<' in second
+    assert markup.sources({**ANSWER, "citations": []}) == ""
+
+
+def test_the_background_explains_route_confidence_escalation_and_cost() -> None:
+    html = markup.background(ANSWER, TITLES)
+    order = [html.index(f'<div class="sy-name">{name}</div>') for name in ("Tea", "Bees", "Out of scope")]
+    assert order == sorted(order)
+    assert "&lt;b&gt;hot (Tea, cosine 0.50)" in html
+    assert "Answer&#x27;s words found in its sources" in html
+    assert 'New signal</div><div class="sy-track" aria-hidden="true"><span style="width:0.0%">' in html
+    assert "From <code>local:reader</code> to <code>openai:gpt-5</code>: the passages do not answer." in html
+    assert "1,020 tokens, price unknown. With the superior model at once: $0.5000." in html
+
+
+def _half_a_turn() -> None:
+    import streamlit as st
+
+    from ui.chat.turn import Screen
+
+    Screen(st.empty(), {"tea": "Tea"}).play(st.session_state["events"])
+
+
+def shown(*events: tuple[str, Any]) -> AppTest:
+    """The page after these events of a turn."""
+    page = AppTest.from_function(_half_a_turn)
+    page.session_state["events"] = [{"type": kind, "data": data} for kind, data in events]
+    return page.run()
+
+
+def test_a_draft_is_shown_as_it_comes_and_replaced_by_the_answer() -> None:
+    route = ("route", {"expert": "tea"})
+    page = shown(route, ("passages", [1, 2]), ("draft_token", "Per"))
+    assert [element.value for element in page.markdown] == ["Per"]
+    assert "Tea: reading 2 passages …" in page.get("html")[0].proto.body
+    page = shown(route, ("draft_token", "Per"), ("draft_rejected", {"reason": "the passages do not answer", "next": "superior"}))
+    assert [element.value for element in page.markdown] == []
+    assert "Not sure enough (the passages do not answer), asking the superior model" in page.get("html")[0].proto.body
+    page = shown(route, ("draft_token", "Perhaps"), ("token", "Two minutes. [1]"))
+    assert [element.value for element in page.markdown] == ["Two minutes. [1](#source-pending-1)"]
+
+
+def test_drafts_of_two_experts_are_not_mixed_up() -> None:
+    page = shown(("route", {"expert": ["tea", "bees"]}), ("draft_token", "a"), ("draft_token", "b"))
+    assert [element.value for element in page.markdown] == []

@@ -1,0 +1,91 @@
+import ast
+import os
+import subprocess
+import sys
+
+import pytest
+
+from core.settings import ROOT
+from ui.cli import COMMANDS, main
+
+VERBS = sorted(path.stem for path in COMMANDS.glob("[a-z]*.py"))
+HEAVY = ("numpy", "pydantic", "langgraph", "langchain_core", "torch", "graph", "core.settings")
+
+
+def in_a_process(*arguments, **settings):
+    command = [sys.executable, "-m", "ui.cli", *arguments]
+    environ = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"} | settings
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
+
+
+def test_help_lists_every_verb_with_the_first_line_of_its_docstring(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    result = run("--help")
+    assert result.status == 0
+    for verb in VERBS:
+        first = ast.get_docstring(ast.parse((COMMANDS / f"{verb}.py").read_text())).splitlines()[0]
+        assert f"{verb} " in result.out
+        assert first in result.out
+
+
+def test_no_arguments_print_the_help(run):
+    assert run().out == run("--help").out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(run, verb):
+    result = run(verb, "--help")
+    assert (result.status, result.err) == (0, "")
+    assert f"Usage: switchyard {verb}" in result.out
+
+
+def test_help_imports_nothing_heavy():
+    code = f"import sys; from ui.cli import main; main(['--help']); print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["aks"], "Error: No such command 'aks'. Did you mean 'ask'? Try: switchyard --help"),
+        (["ask", "--zzz"], "Error: No such option: --zzz. Try: switchyard ask --help"),
+        (["ui", "--port", "many"], "Error: Invalid value for '--port'"),
+        (["expert"], "Error: Missing command. Try: switchyard expert --help"),
+        (["expert", "new", "tea"], "Error: Missing option '--docs'. Try: switchyard expert new --help"),
+    ],
+)
+def test_wrong_usage_is_one_line(run, arguments, line):
+    result = run(*arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(line)
+    assert result.err.count("\n") == 1
+
+
+def test_a_known_error_is_one_line_of_a_real_process(tmp_path):
+    done = in_a_process("ask", "Hi", SWITCHYARD_EXPERTS=str(tmp_path), SWITCHYARD_HOME=str(tmp_path / "home"))
+    expected = f"Error: Expected at least one expert in {tmp_path}; found none. Make one: switchyard expert new NAME --docs PATH\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
+
+
+def test_a_wrong_setting_is_one_line(switchyard, monkeypatch):
+    monkeypatch.setenv("SWITCHYARD_MODEL_RETRIES", "many")
+    result = switchyard("ask", "How is honey made?")
+    assert result.status == 2
+    assert result.err.startswith("Error: Setting 'model_retries':")
+    assert result.err.count("\n") == 1
+
+
+def test_a_reader_that_leaves_is_no_error(tiny_settings):
+    command = f"{sys.executable} -m ui.cli --help | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.stderr == ""
+
+
+def test_an_unknown_error_is_not_hidden(monkeypatch, tiny_settings):
+    def broken(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("ui.commands.ask.one_or_many", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["ask", "Hi"])

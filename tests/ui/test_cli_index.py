@@ -1,0 +1,148 @@
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import pytest
+
+from core.settings import ROOT
+
+
+def test_indexes_are_built_checked_and_left_alone(own_switchyard, own_experts):
+    before = own_switchyard("index", "--check")
+    assert before.status == 1
+    assert before.out.splitlines() == ["bees: missing. Run: switchyard index bees", "tea: missing. Run: switchyard index tea"]
+    built = own_switchyard("index")
+    assert built.status == 0
+    assert [line.split(" built in ")[0] for line in built.out.splitlines()] == ["bees:", "tea:", "router: ready, bees · tea · out_of_scope"]
+    after = own_switchyard("index", "--check")
+    assert (after.status, after.out.splitlines()) == (0, ["bees: ok, 4 documents, 8 passages", "tea: ok, 4 documents, 8 passages"])
+    manifest = own_experts.indexes_dir / "tea" / "manifest.json"
+    written = manifest.stat().st_mtime_ns
+    assert own_switchyard("index", "tea").out.splitlines()[0] == "tea: up to date, 4 documents, 8 passages"
+    assert manifest.stat().st_mtime_ns == written
+    own_switchyard("index", "tea", "--force")
+    assert manifest.stat().st_mtime_ns > written
+
+
+def test_what_is_not_ok_is_named_with_what_mends_it(own_switchyard, own_experts):
+    own_switchyard("index")
+    manifest = own_experts.indexes_dir / "bees" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"encoder": "other"}))
+    (own_experts.indexes_dir / "tea" / "passages.jsonl").write_text("")
+    found = own_switchyard("index", "--check")
+    assert found.status == 1
+    assert found.out.splitlines() == ["bees: foreign. Run: switchyard index bees --force", "tea: corrupt. Run: switchyard index tea"]
+    refused = own_switchyard("index")
+    assert refused.status == 1
+    assert refused.err == "Error: The index of bees was written by another encoder. Run: switchyard index bees --force\n"
+    assert own_switchyard("index", "--force").status == 0
+    assert own_switchyard("index", "--check").status == 0
+
+
+def test_an_unknown_expert_has_no_index(switchyard):
+    result = switchyard("index", "cats")
+    assert (result.status, result.err) == (2, "Error: No expert is called 'cats'. Known: bees, tea.\n")
+
+
+def doctor(run):
+    result = run("doctor", "--json")
+    document = json.loads(result.out)
+    return result.status, document["ok"], {(f["area"], f["name"]): f for f in document["findings"]}
+
+
+def test_doctor_finds_everything_well(switchyard, monkeypatch):
+    monkeypatch.setenv("DEEPSEEK_API_KEY", "sk-very-secret")
+    status, ok, found = doctor(switchyard)
+    assert (status, ok) == (0, True)
+    assert found["experts", "tea"]["detail"] == "4 documents, 8 passages"
+    assert found["router", "similarity"]["state"] == "ok"
+    assert found["models", "deepseek:deepseek-chat"]["detail"] == "inferior"
+    assert found["models", "local:reader"]["detail"] == "usable"
+    assert found["keys", "DEEPSEEK_API_KEY"] == {"area": "keys", "name": "DEEPSEEK_API_KEY", "state": "ok", "detail": "set", "todo": ""}
+    assert found["keys", "OPENAI_API_KEY"]["state"] == "note"
+    assert "secret" not in json.dumps(list(found.values()))
+    printed = switchyard("doctor")
+    assert printed.status == 0
+    assert "secret" not in printed.out
+    assert printed.out.splitlines()[-1].startswith("Ready.")
+
+
+def test_doctor_names_what_keeps_it_from_answering(own_switchyard, own_experts, monkeypatch, tmp_path):
+    own_switchyard("index")
+    manifest = own_experts.indexes_dir / "tea" / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"encoder": "other"}))
+    (own_experts.indexes_dir / "bees" / "manifest.json").unlink()
+    monkeypatch.setenv("SWITCHYARD_INFERIOR", "openai:gpt-5-mini")
+    monkeypatch.setenv("SWITCHYARD_ARTIFACTS", str(tmp_path / "none"))
+    monkeypatch.setenv("DATABASE_URL", "nonsense")
+    status, ok, found = doctor(own_switchyard)
+    assert (status, ok) == (1, False)
+    assert found["experts", "tea"]["todo"] == "switchyard index tea --force"
+    assert found["experts", "bees"]["state"] == "note"
+    assert found["models", "openai:gpt-5-mini"]["detail"].startswith("inferior: OPENAI_API_KEY is not set")
+    states = {key: f["state"] for key, f in found.items()}
+    problems = [key for key, state in states.items() if state == "problem"]
+    assert problems == [
+        ("experts", "tea"),
+        ("models", "openai:gpt-5-mini"),
+        ("artefacts", "policy"),
+        ("artefacts", "confidence"),
+        ("artefacts", "reader"),
+        ("store", "store"),
+    ]
+    assert own_switchyard("doctor").out.splitlines()[-1] == "6 problems to mend first."
+
+
+def test_doctor_says_which_setting_is_wrong(switchyard, monkeypatch):
+    monkeypatch.setenv("SWITCHYARD_MODEL_RETRIES", "many")
+    status, ok, found = doctor(switchyard)
+    assert (status, ok) == (1, False)
+    assert found["settings", "settings"]["detail"].startswith("Setting 'model_retries'")
+
+
+def test_the_chat_is_served_on_this_machine_only(tiny_settings):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "ui.cli", "ui", "--port", str(port)]
+    child = subprocess.Popen(
+        command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        assert child.stdout.readline() == f"Switchyard is at http://localhost:{port} (Ctrl-C stops it)\n"
+        assert wait_for(f"http://127.0.0.1:{port}/_stcore/health", child) == b"ok"
+        taken = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60)
+        assert taken.returncode == 2
+        assert taken.stderr == f"Error: Port {port} cannot be used: Address already in use. Try: switchyard ui --port {port + 1}\n"
+    finally:
+        child.send_signal(signal.SIGINT)
+        child.communicate(timeout=30)
+
+
+def wait_for(address, child):
+    until = time.monotonic() + 60
+    while time.monotonic() < until and child.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=5) as answer:
+                return answer.read()
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError(f"no answer from {address}")
+
+
+@pytest.mark.parametrize("port", ["0", "70000"])
+def test_a_port_that_is_none_is_refused(run, port):
+    assert run("ui", "--port", port).status == 2
+
+
+def test_doctor_and_index_go_without_a_home(own_switchyard, own_experts):
+    shutil.rmtree(own_experts.home, ignore_errors=True)
+    status, _, found = doctor(own_switchyard)
+    assert status == 0
+    assert found["store", "home"]["state"] == "ok"

@@ -1,0 +1,52 @@
+import json
+
+import pytest
+
+KEYS = ["expert", "scores", "confidence", "out_of_scope", "router", "nearest", "thresholds", "superior_probability"]
+
+
+def test_a_route_for_people(switchyard):
+    result = switchyard("route", "how is honey made")
+    assert (result.status, result.err) == (0, "")
+    lines = result.out.splitlines()
+    assert lines[0].startswith("bees  ")
+    assert "█" in lines[0]
+    assert "Goes to bees." in lines
+    assert "1.00  bees  how is honey made" in [line.rstrip() for line in lines]
+
+
+def test_a_declined_route_says_from_where_on(switchyard):
+    assert "Declined: out of scope from 0.50 on." in switchyard("route", "what is the capital of Norway").out
+
+
+def test_json_is_the_route_object(switchyard):
+    result = switchyard("route", "how is honey made", "--router", "similarity", "--json")
+    route = json.loads(result.out)
+    assert sorted(route) == sorted(KEYS)
+    assert (route["expert"], route["router"], route["out_of_scope"]) == ("bees", "similarity", False)
+    assert route["nearest"][0] == {"text": "how is honey made", "label": "bees", "similarity": 1.0}
+
+
+def test_rows_are_routed_and_skipped_when_they_are_there(switchyard, tmp_path):
+    source, output = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"id": 1, "text": "how is honey made"}\n{"id": 2, "text": "what is the capital of Norway"}\n')
+    assert switchyard("route", "--input", str(source), "--output", str(output)).status == 0
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [(row["id"], row["expert"]) for row in found] == [(1, "bees"), (2, None)]
+    assert sorted(found[0]) == sorted(["id", *KEYS])
+    assert "2 of 2 rows" in switchyard("route", "--input", str(source), "--output", str(output)).err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ([" "], "Expected a question; got an empty one."),
+        (["Hi", "--router", "magic"], "No router is called 'magic'. Known: "),
+        ([], "Expected either a question or --input FILE with --output FILE."),
+    ],
+)
+def test_what_cannot_be_routed_is_one_line(switchyard, arguments, line):
+    result = switchyard("route", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"Error: {line}")
+    assert result.err.count("\n") == 1
