@@ -60,9 +60,7 @@ def create_expert(
             load_expert(folder)
             folder.replace(experts / name)
     except OSError as error:
-        raise InputError(
-            f"Cannot write {experts / name}: {error.strerror}. Set SWITCHYARD_EXPERTS to a writable folder."
-        ) from None
+        raise InputError(f"Cannot write {experts / name}: {error.strerror}. Set SWITCHYARD_EXPERTS to a writable folder.") from None
     return load_expert(experts / name)
 
 

@@ -19,6 +19,7 @@ from core.settings import ExpertModels
 from core.types import OUT_OF_SCOPE
 from retrieval.loaders import corpus_files
 
+SPLITS = ("train", "dev", "test")
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 RESERVED = frozenset({OUT_OF_SCOPE, "auto", "prepare", "route", "decline", "decide", "respond", "superior"})
 
@@ -76,9 +77,14 @@ class Expert:
 
     @cached_property
     def prompt(self) -> str:
-        """The system prompt."""
+        """The system prompt. Raises InputError when `prompt.md` cannot be read."""
         path = self.folder / "prompt.md"
-        return path.read_text(encoding="utf-8").strip() if path.exists() else f"You answer questions about: {self.card.description}"
+        if not path.exists():
+            return f"You answer questions about: {self.card.description}"
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: expected UTF-8 text: {error}.") from None
 
     def questions(self, *splits: str) -> list[Item]:
         """Rows of `questions.csv`, all of them or those of the named splits."""
@@ -158,7 +164,10 @@ def labelled_texts(path: Path, *splits: str) -> list[str]:
 
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
-    """Rows of a CSV file, `columns` only; a file that does not exist has none. Raises DocumentError when a column is missing."""
+    """Rows of a CSV file, `columns` only; a file that does not exist has none.
+
+    Raises DocumentError when a column is missing, or a `split` is none of SPLITS.
+    """
     if not path.exists():
         return []
     try:
@@ -167,6 +176,10 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             missing = [c for c in columns if c not in (reader.fieldnames or [])]
             if missing:
                 raise DocumentError(f"{path}: expected the columns {', '.join(columns)}; missing: {', '.join(missing)}.")
-            return [{c: (row[c] or "").strip() for c in columns} for row in reader]
-    except (UnicodeDecodeError, csv.Error) as error:
+            rows = [{c: (row[c] or "").strip() for c in columns} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DocumentError(f"{path}: expected a CSV file in UTF-8: {error}.") from None
+    for n, row in enumerate(rows, 1):
+        if row.get("split", "train") not in SPLITS:
+            raise DocumentError(f"{path}, row {n}: expected the split train, dev or test; got {row['split']!r}.")
+    return rows

@@ -36,9 +36,10 @@ def open_index(expert: Expert, encoder: Encoder, folder: Path) -> store.Index:
 
 def build_index(expert: Expert, encoder: Encoder, folder: Path, progress: Callable[[int], None] = lambda _: None) -> store.Index:
     """Build, save and reopen the expert's index. The fusion weight is chosen on its `train` questions."""
+    corpus = _corpus(expert)  # first: a document that is edited meanwhile must make the index stale
     passages = chunk(load_folder(expert.corpus))
     questions = [(item.question, item.document) for item in expert.questions("train")]
-    built = store.assemble(passages, encoder, corpus=_corpus(expert), questions=questions, progress=progress)
+    built = store.assemble(passages, encoder, corpus=corpus, questions=questions, progress=progress)
     store.save(built, folder / expert.name)
     return store.load(folder / expert.name)
 

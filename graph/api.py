@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -12,6 +13,7 @@ from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
 
+from core.errors import StoreError
 from core.types import Answer
 from graph.app import Compiled, build_graph, thread_memory
 from graph.services import Services, services
@@ -82,6 +84,8 @@ def events(question: str, context: Context, thread: str | None = None, given: Se
                 yield data
             elif not namespace:
                 answer = data.get("answer") or answer
+    except sqlite3.Error as error:
+        raise StoreError(f"The turn could not be stored: {error}. Free some disk, or set SWITCHYARD_HOME to another folder.") from None
     finally:
         # A caller may close the stream half-way: LangGraph would wait for the model to finish.
         control.request_drain("the caller closed the stream")

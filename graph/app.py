@@ -18,6 +18,7 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from core.errors import StoreError
 from graph.nodes.decide import after_decide, decide
 from graph.nodes.decline import decline
 from graph.nodes.expert import expert_graph
@@ -61,7 +62,10 @@ async def make_graph() -> Compiled:
 
 
 def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
-    """The checkpointer of the application: SQLite in SWITCHYARD_HOME. Shared by threads; closed with the process."""
+    """The checkpointer of the application: SQLite in SWITCHYARD_HOME. Shared by threads; closed with the process.
+
+    Raises StoreError when it cannot be used.
+    """
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     class ThreadMemory(SqliteSaver):
@@ -70,7 +74,12 @@ def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
             super().put_writes(config, [write for write in writes if write[0] != "drafts"], task_id, task_path)
 
     home = given.settings.home
-    home.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(home / "threads.db", check_same_thread=False, timeout=10)
-    connection.execute("PRAGMA synchronous=FULL")
-    return ThreadMemory(connection)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(home / "threads.db", check_same_thread=False, timeout=10)
+        connection.execute("PRAGMA synchronous=FULL")
+        memory = ThreadMemory(connection)
+        memory.setup()
+        return memory
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"The conversations in {home} cannot be used: {error}. Free the folder, or set SWITCHYARD_HOME.") from None

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import InputError
-from core.types import NO_ANSWER, OUT_OF_SCOPE, Citation, Hit
+from core.types import NO_ANSWER, Citation, Hit
 from graph.citations import claims, support
 from retrieval.encoder import Encoder
 from retrieval.reader import Weights, sentence_features, split_passages
 from retrieval.text import normalise, terms
 
-BEFORE = ("route", "in_scope", "cosine", "cosine_gap", "coverage")
+BEFORE = ("route", "cosine", "cosine_gap", "coverage")
 AFTER = (*BEFORE, "relevance", "draft_coverage", "support", "reader", "answers")
 
 
@@ -65,7 +65,6 @@ def before_answer(question: str, expert: str, scores: Mapping[str, float], hits:
     top = max(cosines, default=0.0)
     return {
         "route": scores.get(expert, 0.0),
-        "in_scope": 1 - scores.get(OUT_OF_SCOPE, 0.0),
         "cosine": top,
         "cosine_gap": top - (sum(cosines) / len(cosines) if cosines else 0.0),
         "coverage": len(wanted & known) / max(1, len(wanted)),

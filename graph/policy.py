@@ -13,7 +13,7 @@ from core.types import OUT_OF_SCOPE
 
 
 class Policy(BaseModel):
-    """Thresholds on calibrated probabilities, all in [0, 1] but for `safety_margin`, which is a difference of cosines."""
+    """Thresholds on calibrated probabilities, and on cosines for `safety_*`; all in [0, 1]."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     target: str = ""
@@ -25,7 +25,7 @@ class Policy(BaseModel):
     answer_at: float = Field(ge=0, le=1, description="the last rung: below this the answer is 'I do not know'")
     stream_at: float = Field(ge=0, le=1, description="confidence before the answer above which a draft is streamed as final")
     safety_at: float = Field(ge=0, le=1, description="cosine to a safety rule's example")
-    safety_margin: float = Field(description="how much nearer the rule's examples must be than its harmless ones")
+    safety_background: float = Field(ge=0, le=1, description="how much nearer out-of-scope examples may lie than the rule's")
 
     def choose(self, scores: Mapping[str, float]) -> list[str]:
         """The experts to ask, best first; none when the question is out of scope."""
@@ -47,5 +47,8 @@ def load_policy(home: Path, artifacts: Path) -> Policy:
         raise InputError(f"Expected a policy in {artifacts / 'policy.toml'}; found none. Restore it from the repository.")
     try:
         return Policy(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except (ValidationError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: {str(error).splitlines()[0]}") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InputError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise InputError(f"{path}: expected readable TOML: {error}.") from None

@@ -23,20 +23,22 @@ class Match:
 class SafetyRules:
     """All rules of all experts; their examples are encoded once."""
 
-    def __init__(self, experts: dict[str, Expert], encoder: Encoder) -> None:
+    def __init__(self, experts: dict[str, Expert], encoder: Encoder, background: Vectors) -> None:
+        """`background`: vectors of out-of-scope examples, shape (n, dimensions): a question that lies among them is not about a rule."""
         self._rules = [(rule, e.name) for e in experts.values() for rule in e.card.safety]
         self._examples = [encoder.encode(rule.examples) for rule, _ in self._rules]
         harmless = [text for rule, _ in self._rules for text in rule.harmless]
         self._harmless = encoder.encode(harmless)
+        self._background = background
 
     def match(self, vector: Vectors, policy: Policy) -> Match | None:
-        """The rule whose examples lie nearest to the question, when they are near enough and nearer than any harmless one."""
+        """The rule whose examples lie nearest to the question, when they are near enough, and nearer than the harmless ones."""
         if not self._rules:
             return None
         best = [_nearness(examples, vector) for examples in self._examples]
         n = int(np.argmax(best))
-        harmless = _nearness(self._harmless, vector) if len(self._harmless) else -1.0
-        if best[n] < policy.safety_at or best[n] - harmless < policy.safety_margin:
+        harmless, background = _nearness(self._harmless, vector), _nearness(self._background, vector)
+        if best[n] < policy.safety_at or best[n] < harmless or best[n] < background - policy.safety_background:
             return None
         rule, expert = self._rules[n]
         return Match(rule, expert, best[n])
@@ -44,5 +46,4 @@ class SafetyRules:
 
 def _nearness(examples: Vectors, vector: Vectors) -> float:
     """Mean cosine of the two nearest examples: one odd example decides nothing alone."""
-    cosines = np.sort(examples @ vector)[::-1]
-    return float(cosines[:2].mean())
+    return float(np.sort(examples @ vector)[-2:].mean()) if len(examples) else -1.0

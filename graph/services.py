@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 
 from core.errors import IndexFault, UnknownNameError
 from core.settings import Settings, settings
-from core.types import Tier
+from core.types import OUT_OF_SCOPE, Tier
 from experts.discovery import Expert, discover, pick
 from experts.examples import router_examples, router_files
 from experts.indexes import open_index
@@ -73,7 +73,7 @@ class Services:
     @cached_property
     def safety(self) -> SafetyRules:
         """The safety rules of all experts."""
-        return SafetyRules(self.experts, self.encoder)
+        return SafetyRules(self.experts, self.encoder, self.router().vectors_of(OUT_OF_SCOPE))
 
     @property
     def engine(self) -> Engine:

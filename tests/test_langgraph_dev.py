@@ -108,7 +108,7 @@ def test_an_answer_with_its_citation_and_a_followup_on_the_same_thread(server: t
 def test_steps_and_tokens_stream(server: tuple[SyncLangGraphClient, Settings]) -> None:
     client, _ = server
     message = {"messages": [{"role": "user", "content": QUESTION}]}
-    parts = [p for p in client.runs.stream(None, "switchyard", input=message, stream_mode=["custom", "values"], stream_subgraphs=True)]
+    parts = list(client.runs.stream(None, "switchyard", input=message, stream_mode=["custom", "values"], stream_subgraphs=True))
     custom = [p.data for p in parts if p.event.startswith("custom")]
     assert [c["type"] for c in custom][:2] == ["route", "passages"]
     answer = [p.data for p in parts if p.event == "values"][-1]["answer"]
@@ -121,7 +121,7 @@ def test_a_bad_question_is_the_runs_error_and_the_thread_goes_on(server: tuple[S
     with pytest.raises(Exception, match="InputError"):
         ask(client, thread, "   ")
     assert "two minutes" in ask(client, thread, QUESTION)["answer"]["answer"]
-    assert [m["content"] for m in client.threads.get_state(thread)["values"]["messages"]][0] == QUESTION
+    assert client.threads.get_state(thread)["values"]["messages"][0]["content"] == QUESTION
 
 
 def test_the_drawing_shows_a_node_for_each_expert(server: tuple[SyncLangGraphClient, Settings]) -> None:

@@ -41,10 +41,11 @@ def read_rows(path: Path) -> list[Row]:
     return list(rows.values())
 
 
-def run_batch(rows: Sequence[Row], source: Path, output: Path, work: Callable[[Row], dict[str, Any]]) -> None:
+def run_batch(rows: Sequence[Row], source: Path, output: Path, work: Callable[[Row], dict[str, Any]], max_chars: int) -> None:
     """Append `work(row)` and the row's id to `output`, a line each, for every row that is not there yet.
 
-    A row whose question or model fails is named on stderr and left out, so that the next run tries it again; then an error says how many.
+    A row whose question cannot be asked (see `clean_question`) or whose model fails is named on stderr and left out, so that the next run
+    tries it again; at the end an error says how many. What no other row would survive either stops the run at once.
     """
     if output.exists() and output.samefile(source):
         raise InputError(f"--output is the input itself ({source}): name another file.")
@@ -52,25 +53,39 @@ def run_batch(rows: Sequence[Row], source: Path, output: Path, work: Callable[[R
     waiting = [row for row in rows if row.id not in done]
     if len(waiting) < len(rows):
         say(f"{len(rows) - len(waiting)} of {len(rows)} rows are in {output} already.")
-    failures: list[SwitchyardError] = []
+    askable = [row for row in waiting if _askable(row, max_chars)]
+    failed = 0
+    with progress() as bar:
+        for row in bar.track(askable, description=output.name):
+            try:
+                _append(output, {"id": row.id, **work(row)})
+            except (MissingKeyError, AuthenticationFailedError):
+                raise  # no other row would fare better
+            except ModelError as error:
+                failed += 1
+                say(f"Row {row.id!r}: {error}", style="yellow")
+    if missing := failed + len(waiting) - len(askable):
+        kind = SwitchyardError if failed else InputError
+        raise kind(f"Rows without a result: {missing} of {len(rows)}. The same command tries them again.")
+
+
+def _askable(row: Row, max_chars: int) -> bool:
+    from graph.nodes.prepare import clean_question
+
     try:
-        with output.open("a", encoding="utf-8", newline="\n") as file, progress() as bar:
-            for row in bar.track(waiting, description=output.name):
-                try:
-                    result = work(row)
-                except (MissingKeyError, AuthenticationFailedError):
-                    raise  # no other row would fare better
-                except (InputError, ModelError) as error:
-                    failures.append(error)
-                    say(f"Row {row.id!r}: {error}", style="yellow")
-                else:
-                    file.write(json.dumps({"id": row.id, **result}, ensure_ascii=False) + "\n")
-                    file.flush()
+        clean_question(row.text, max_chars)
+    except InputError as error:
+        say(f"Row {row.id!r}: {error}", style="yellow")
+        return False
+    return True
+
+
+def _append(output: Path, result: dict[str, Any]) -> None:
+    try:
+        with output.open("a", encoding="utf-8", newline="\n") as file:
+            file.write(json.dumps(result, ensure_ascii=False) + "\n")
     except OSError as error:
         raise InputError(f"Cannot write {output}: {error.strerror}. Name a file in a folder that can be written.") from None
-    if failures:
-        kind = InputError if all(isinstance(f, InputError) for f in failures) else SwitchyardError
-        raise kind(f"Rows without a result: {len(failures)} of {len(rows)}. The same command tries them again.")
 
 
 def _row(data: Any) -> Row:
@@ -83,6 +98,8 @@ def _row(data: Any) -> Row:
         raise ValueError("the id is neither a text nor a whole number")
     if not isinstance(data["text"], str):
         raise ValueError("the text is none")
+    if any("\ud800" <= c <= "\udfff" for c in f"{data['id']}{data['text']}"):
+        raise ValueError("half a character stands in it (a lone surrogate)")
     expert = data.get("expert")
     if expert is not None and not isinstance(expert, str):
         raise ValueError("the expert is no name")

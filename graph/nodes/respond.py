@@ -38,7 +38,8 @@ def compose(services: Services, state: State, thread: str) -> Answer:
     found, drafts = Route(**state["route"]), state["drafts"]
     outcome, kept = settle(services, found, drafts)
     text, citations = renumbered(kept)
-    notices = [n for d in drafts for n in d.notices]
+    # That a draft broke off matters only where it is part of the answer.
+    notices = [n for d in drafts for n in d.notices if n.kind != "truncated" or d in kept]
     if outcome is Outcome.UNKNOWN:
         text, citations = unknown_text(services, found), []
     if name := state.get("safety"):

@@ -121,6 +121,10 @@ class SimilarityRouter:
         cosines = self._vectors @ self.encoder.encode([text])[0]
         return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in np.argsort(-cosines)[:k]]
 
+    def vectors_of(self, label: str) -> Vectors:
+        """The vectors of a label's examples, shape (n, dimensions)."""
+        return self._vectors[[own == label for own in self._of]]
+
     def _kernel(self, vectors: Vectors) -> NDArray[np.float32]:
         kernel: NDArray[np.float32] = np.exp(2 * self.sharpness * (vectors @ self._vectors.T - 1))
         return kernel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +60,7 @@ def table(scripted: Callable[..., Services], tmp_path: Path) -> Callable[..., Ta
     """
 
     def make(
-        weak: list[Reply], strong: list[Reply] = [], *, live: bool = False, policy: dict[str, float] | None = None, **changes: Any
+        weak: Sequence[Reply], strong: Sequence[Reply] = (), *, live: bool = False, policy: dict[str, float] | None = None, **changes: Any
     ) -> Table:
         models = {"fake:weak": ScriptedModel(replies=list(weak)), "fake:strong": ScriptedModel(replies=list(strong))}
         extra = changes.pop("models", {})

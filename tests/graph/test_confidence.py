@@ -17,23 +17,29 @@ from core.types import NO_ANSWER, OUT_OF_SCOPE, Hit, Passage
 from graph.citations import cite
 from graph.confidence import AFTER, BEFORE, Confidence, Logistic, after_answer, before_answer, says_nothing
 from retrieval.encoder import Encoder
-from retrieval.reader import load_weights
+from retrieval.reader import Weights, load_weights
 
 SHIPPED = ROOT / "artifacts" / "confidence" / "weights.json"
-READER = load_weights(ROOT / "artifacts" / "reader" / "weights.json")
 TEXTS = ["Green tea steeps for two minutes. Black tea steeps for four.", "The queen lays two thousand eggs a day."]
 HITS = [Hit(Passage(f"p{n}", "Title", text, "source"), 1.0, 0.8 - n / 10) for n, text in enumerate(TEXTS)]
 WORDS = st.lists(st.sampled_from([*" ".join(TEXTS).split(), "[1]", "[2]", "[7]", "volcano", "?", NO_ANSWER]), max_size=15).map(" ".join)
 
 
+@pytest.fixture(scope="session")
+def reader() -> Weights:
+    return load_weights(ROOT / "artifacts" / "reader" / "weights.json")
+
+
 @given(WORDS | st.text(max_size=60), WORDS | st.text(max_size=60), st.lists(st.sampled_from(HITS), max_size=4, unique=True), st.data())
-def test_signals_stay_in_their_range(encoder: Encoder, question: str, text: str, hits: list[Hit], data: st.DataObject) -> None:
+def test_signals_stay_in_their_range(
+    encoder: Encoder, reader: Weights, question: str, text: str, hits: list[Hit], data: st.DataObject
+) -> None:
     raw = [data.draw(st.floats(0, 1)) for _ in range(3)]
     total = sum(raw) or 1.0
     scores = dict(zip(("tea", "bees", OUT_OF_SCOPE), (r / total for r in raw), strict=True))
     parts = before_answer(question, "tea", scores, hits)
     assert tuple(parts) == BEFORE
-    parts |= after_answer(question, text, hits, cite(text, hits), encoder, READER)
+    parts |= after_answer(question, text, hits, cite(text, hits), encoder, reader)
     assert tuple(parts) == AFTER
     assert all(-1 - 1e-6 <= value <= 1 + 1e-6 for value in parts.values()), parts
     assert all(isinstance(value, float) for value in parts.values())
@@ -45,17 +51,17 @@ def test_signals_stay_in_their_range(encoder: Encoder, question: str, text: str,
 def test_what_is_known_before_the_answer() -> None:
     parts = before_answer("How long does green tea steep?", "tea", {"tea": 0.7, OUT_OF_SCOPE: 0.1}, HITS)
     # "long" is a word of the question that no passage holds.
-    assert parts == pytest.approx({"route": 0.7, "in_scope": 0.9, "cosine": 0.8, "cosine_gap": 0.05, "coverage": 0.75})
+    assert parts == pytest.approx({"route": 0.7, "cosine": 0.8, "cosine_gap": 0.05, "coverage": 0.75})
 
 
 def test_without_passages_there_is_no_evidence() -> None:
-    assert before_answer("Why?", "tea", {}, []) == {"route": 0.0, "in_scope": 1.0, "cosine": 0.0, "cosine_gap": 0.0, "coverage": 0.0}
+    assert before_answer("Why?", "tea", {}, []) == {"route": 0.0, "cosine": 0.0, "cosine_gap": 0.0, "coverage": 0.0}
 
 
-def test_a_supported_draft_shows_in_every_signal(encoder: Encoder) -> None:
+def test_a_supported_draft_shows_in_every_signal(encoder: Encoder, reader: Weights) -> None:
     question, text = "How long does green tea steep?", "Green tea steeps for two minutes. [1]"
-    good = after_answer(question, text, HITS, cite(text, HITS), encoder, READER)
-    bad = after_answer(question, "Volcanoes erupt lava. [1]", HITS, cite("Volcanoes erupt lava. [1]", HITS), encoder, READER)
+    good = after_answer(question, text, HITS, cite(text, HITS), encoder, reader)
+    bad = after_answer(question, "Volcanoes erupt lava. [1]", HITS, cite("Volcanoes erupt lava. [1]", HITS), encoder, reader)
     assert (good["support"], good["answers"], good["draft_coverage"]) == (1.0, 1.0, 0.75)
     assert (bad["support"], bad["answers"], bad["draft_coverage"]) == (0.0, 1.0, 0.0)
     assert good["relevance"] > bad["relevance"]
@@ -64,9 +70,9 @@ def test_a_supported_draft_shows_in_every_signal(encoder: Encoder) -> None:
 @pytest.mark.parametrize(
     "text", ["", "  \n", NO_ANSWER, NO_ANSWER.upper(), f"Sorry. {NO_ANSWER} [1]", "the passages do not answer this question"]
 )
-def test_no_answer_gives_zeros(encoder: Encoder, text: str) -> None:
+def test_no_answer_gives_zeros(encoder: Encoder, reader: Weights, text: str) -> None:
     assert says_nothing(text)
-    assert after_answer("Why?", text, HITS, [], encoder, READER) == dict.fromkeys(AFTER[len(BEFORE) :], 0.0)
+    assert after_answer("Why?", text, HITS, [], encoder, reader) == dict.fromkeys(AFTER[len(BEFORE) :], 0.0)
 
 
 def test_an_answer_says_something() -> None:

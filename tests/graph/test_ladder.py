@@ -10,7 +10,7 @@ from core.errors import InputError, UnknownNameError
 from core.types import NO_ANSWER, OUT_OF_SCOPE, Escalation, Notice, Outcome
 from graph.policy import Policy, load_policy
 from llms.fake import ScriptedModel
-from tests.graph.conftest import BAD, GOOD, HALF, POLICY, QUESTION, Table
+from tests.graph.conftest import BAD, GOOD, HALF, POLICY, QUESTION, Table, refused
 
 Make = Callable[..., Table]
 SCALD = "I spilled boiling tea over my arm"
@@ -40,11 +40,11 @@ def test_the_users_policy_wins_and_says_what_is_wrong(table: Make) -> None:
     home.mkdir()
     (home / "policy.toml").write_text("".join(f"{k} = {v}\n" for k, v in (POLICY | {"accept_at": 0.9}).items()))
     assert load_policy(home, artifacts).accept_at == 0.9
-    (home / "policy.toml").write_text("accept_at = 2\n")
-    with pytest.raises(InputError, match=r"policy\.toml"):
+    (home / "policy.toml").write_text("".join(f"{k} = {v}\n" for k, v in (POLICY | {"retry_at": 2}).items()))
+    with refused(InputError, r".*policy\.toml: retry_at: Input should be less than or equal to 1\."):
         load_policy(home, artifacts)
-    (home / "policy.toml").write_text("accept_at =")
-    with pytest.raises(InputError, match=r"policy\.toml"):
+    (home / "policy.toml").write_bytes(b"\xff")
+    with refused(InputError, r".*policy\.toml: expected readable TOML: .*"):
         load_policy(home, artifacts)
 
 
@@ -176,7 +176,7 @@ def test_a_forced_expert_is_never_declined(table: Make) -> None:
 
 
 def test_unknown_names_are_refused_with_those_that_exist(table: Make) -> None:
-    with pytest.raises(UnknownNameError, match="No expert is called 'coffee'. Known: bees, tea."):
+    with pytest.raises(UnknownNameError, match=r"No expert is called 'coffee'\. Known: bees, tea\."):
         table([]).ask(expert="coffee")
     with pytest.raises(UnknownNameError, match="No router is called 'magic'"):
         table([]).ask(router="magic")

@@ -88,6 +88,11 @@ def test_an_answer_cut_at_the_length_limit_says_so(table: Make) -> None:
     assert answer.notices == [Notice("truncated", "The model stopped at its length limit: the answer may be incomplete.")]
 
 
+def test_a_cut_draft_that_is_replaced_is_no_news(table: Make) -> None:
+    cut = Cut(replies=[HALF])
+    assert table([], [GOOD], models={"fake:cut": cut}, inferior="fake:cut").ask().notices == []
+
+
 class Cut(ScriptedModel):
     """Stops at the length limit."""
 
@@ -111,7 +116,7 @@ class Breaking(ScriptedModel):
 def test_before_the_first_piece_another_model_is_asked(table: Make, kind: type[ModelError]) -> None:
     t = table([kind("fake:weak is down.")])
     answer = t.ask()
-    assert [m.model for m in answer.models][0] == "local:reader"
+    assert answer.models[0].model == "local:reader"
     assert answer.notices[0] == Notice("fallback", "fake:weak is down. Asked local:reader instead.")
     assert "two minutes" in answer.answer
 

@@ -13,6 +13,7 @@ from core.types import OUT_OF_SCOPE
 from graph.routers.base import Router
 from graph.routers.similarity import SimilarityRouter
 from retrieval.encoder import Encoder, Vectors
+from retrieval.vectors import FaissStore
 
 KINDS: dict[str, Callable[[Encoder], SimilarityRouter]] = {"similarity": SimilarityRouter}
 TEA = ["brew green tea", "steep tea leaves", "teapot kettle leaves", "milk in tea", "oolong leaves"]
@@ -203,6 +204,21 @@ def test_forty_intents(make: Callable[[Encoder], SimilarityRouter], minilm: Enco
     assert found.labels == sorted(things)
     guesses = found.predict_proba([f"what is a {thing} like?" for thing in found.labels]).argmax(axis=1)
     assert [found.labels[n] for n in guesses] == found.labels
+
+
+def test_documents_speak_for_what_no_example_mentions(encoder: Encoder, tmp_path: Path) -> None:
+    stores = {
+        "tea": FaissStore.build(encoder.encode([*TEA, "peppermint infusion", "chamomile infusion", "rooibos infusion"])),
+        "bees": FaissStore.build(encoder.encode(BEES)),
+    }
+    asked = ["peppermint or chamomile infusion"]
+    without = SimilarityRouter(encoder).fit(TEXTS, LABELS).predict_proba(asked)[0]
+    router = SimilarityRouter(encoder, stores.get).fit(TEXTS, LABELS)
+    found = router.predict_proba(asked)[0]
+    assert found.sum() == pytest.approx(1.0)
+    assert found[1] > max(found[0], found[2], without[1])
+    router.save(tmp_path / "router")
+    np.testing.assert_array_equal(SimilarityRouter.load(tmp_path / "router", encoder, stores.get).predict_proba(asked)[0], found)
 
 
 def test_nearest_are_the_most_similar_examples_best_first(router: Router) -> None:

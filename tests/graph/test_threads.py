@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +16,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from sqlalchemy import event
 
 import graph
-from core.errors import InputError, ModelUnavailableError
+from core.errors import InputError, ModelUnavailableError, StoreError
 from core.settings import Settings
 from core.types import Answer, Outcome
 from graph.api import compiled, run
@@ -83,6 +85,27 @@ def test_the_owner_is_recorded(table: Make) -> None:
     assert [x.thread_id for x in threads(t.services.engine)] == ["nobodys"]
 
 
+def test_many_at_once_do_not_mix(tiny: Services) -> None:
+    asked = {
+        QUESTION: "two minutes",
+        "How long does a summer worker live?": "six weeks",
+        "Who decoded the dance of the bees?": "Karl von Frisch",
+    }
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda question: run(question, Context(), None, tiny), list(asked) * 4))
+    assert [fact in answer.answer for fact, answer in zip(list(asked.values()) * 4, answers, strict=True)] == [True] * 12
+    assert sum(len(thread_runs(tiny.engine, answer.thread_id)) for answer in answers) == 12
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda home: home.write_text("a file"), lambda home: (home.mkdir(), (home / "threads.db").write_bytes(b"x" * 4096))]
+)
+def test_a_home_that_cannot_be_used_is_one_line(tiny_settings: Settings, spoil: Callable[[Path], Any]) -> None:
+    spoil(tiny_settings.home)
+    with refused(StoreError, "The conversations in .* cannot be used: .*, or set SWITCHYARD_HOME.*"):
+        run(QUESTION, Context(), "t", Services(tiny_settings))
+
+
 def test_a_failed_turn_is_forgotten_by_the_next_one(table: Make) -> None:
     t = table([GOOD, GOOD])
     t.ask(thread="t")
@@ -148,7 +171,7 @@ def test_a_clean_question_can_be_stored_and_encoded(text: str) -> None:
 
 @pytest.mark.parametrize("messages", [[], [AIMessage("Hello")], [HumanMessage("Hi"), AIMessage("Hello")]])
 def test_without_a_human_message_there_is_no_question(tiny: Services, messages: list[Any]) -> None:
-    with pytest.raises(InputError, match="^Expected a question as the last message"):
+    with pytest.raises(InputError, match=r"^Expected a question as the last message"):
         graph.build_graph(tiny).invoke({"messages": messages}, context=Context())  # type: ignore[call-overload]
 
 

@@ -21,7 +21,9 @@ ANSWER: dict[str, Any] = {
     "outcome": "escalated",
     "escalation": {"from": "local:reader", "to": "openai:gpt-5", "reason": "the passages do not answer"},
     "notices": [{"kind": "safety", "text": "Call!"}, {"kind": "model", "text": "No <b>sources</b>."}],
-    "models": [{"model": "openai:gpt-5", "tier": "superior", "input_tokens": 1000, "output_tokens": 20, "cost_usd": None, "latency_ms": 1500}],
+    "models": [
+        {"model": "openai:gpt-5", "tier": "superior", "input_tokens": 1000, "output_tokens": 20, "cost_usd": None, "latency_ms": 1500}
+    ],
     "cost_usd": None,
     "cost_always_superior_usd": 0.5,
     "latency_ms": 2345.0,

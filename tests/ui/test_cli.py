@@ -24,8 +24,8 @@ def test_help_lists_every_verb_with_the_first_line_of_its_docstring(run, monkeyp
     assert result.status == 0
     for verb in VERBS:
         first = ast.get_docstring(ast.parse((COMMANDS / f"{verb}.py").read_text())).splitlines()[0]
-        assert f"{verb} " in result.out
-        assert first in result.out
+        listed = next(line for line in result.out.splitlines() if line.startswith(f"  {verb} "))
+        assert first.startswith(listed.split(maxsplit=1)[1].removesuffix("..."))
 
 
 def test_no_arguments_print_the_help(run):

@@ -170,6 +170,7 @@ def test_a_row_that_fails_is_named_and_the_others_are_answered(switchyard, tmp_p
         ('{"id": [], "text": "hi"}\n', "the id is neither a text nor a whole number"),
         ('{"id": "b", "text": 4}\n', "the text is none"),
         ('{"id": "b", "text": "hi", "expert": 4}\n', "the expert is no name"),
+        ('{"id": "b", "text": "\\ud800"}\n', "half a character"),
         ('{"id": "a", "text": "hi"}\n', "the id 'a' stands on an earlier line too"),
     ],
 )

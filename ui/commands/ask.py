@@ -110,4 +110,4 @@ def _ask_all(shared: Services, context: Context, thread: str | None, source: Pat
         own = replace(context, expert=row.expert or context.expert)
         return run(row.text, own, None, shared).as_dict()
 
-    run_batch(rows, source, output, work)
+    run_batch(rows, source, output, work, shared.settings.max_question_chars)

@@ -47,7 +47,7 @@ def route(
     if input_ and output:
         rows = read_rows(input_)
         shared.router(router)
-        run_batch(rows, input_, output, work)
+        run_batch(rows, input_, output, work, shared.settings.max_question_chars)
         return
     found = find(str(question))
     if json_:

@@ -1,0 +1,114 @@
+"""Makes the README's screenshots of the chat in docs/images.
+
+Run: python docs/screenshots.py
+Needs Debian's chromium. The conversations are real ones, held in a folder of their own and thrown away.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parent.parent
+IMAGES = ROOT / "docs" / "images"
+CHROMIUM = "/usr/bin/chromium"
+BEFORE = ("Does a glass of wine help you sleep?", "What does a grinding noise when braking mean?", "How does a hybrid save fuel?")
+QUESTION = "Why did the Model T get cheaper every year?"
+LARGEST_BYTES = 300_000
+
+
+@contextmanager
+def application(home: Path) -> Iterator[str]:
+    """The chat on a free port, its state in `home`; gives its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, "SWITCHYARD_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "ui.cli", "ui", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait(f"{address}/_stcore/health", process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(address: str, process: subprocess.Popen[bytes], seconds: float = 30) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            urlopen(address, timeout=1).close()  # noqa: S310
+            return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise SystemExit(f"Expected the chat to answer at {address} within {seconds:.0f} s; it did not. See the lines above.")
+
+
+def ask(page: Page, question: str) -> None:
+    """Type a question and wait for its answer."""
+    answers = page.locator(".sy-why")
+    before = answers.count()
+    page.get_by_test_id("stChatInputTextArea").fill(question)
+    page.get_by_test_id("stChatInputTextArea").press("Enter")
+    answers.nth(before).wait_for(timeout=120_000)
+    page.wait_for_timeout(500)
+
+
+def converse(browser: Browser, address: str) -> str:
+    """Hold a few conversations, and give the address of the last one."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(address)
+    for question in BEFORE:
+        ask(page, question)
+        page.get_by_role("button", name="New chat").click()
+        page.get_by_role("heading", name="Ask the right expert").wait_for()
+    ask(page, QUESTION)
+    where = page.url
+    page.close()
+    return where
+
+
+def shoot(browser: Browser, address: str, name: str, width: int, scheme: str) -> None:
+    """Open the conversation, its first source unfolded, and save the picture."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(address)
+    page.locator(".sy-fold > summary").first.click(timeout=60_000)
+    page.locator(".sy-question").first.scroll_into_view_if_needed()
+    # The focus ring of the click is not part of the picture.
+    page.evaluate("document.activeElement.blur()")
+    page.wait_for_timeout(500)
+    path = IMAGES / name
+    page.screenshot(path=path)
+    context.close()
+    if path.stat().st_size > LARGEST_BYTES:
+        raise SystemExit(f"{path} is {path.stat().st_size:,} bytes; at most {LARGEST_BYTES:,} belong into a README.")
+
+
+def main() -> None:
+    """All pictures."""
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory() as home, application(Path(home)) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        conversation = converse(browser, address)
+        shoot(browser, conversation, "chat.png", 1440, "light")
+        shoot(browser, conversation, "chat-dark.png", 1440, "dark")
+        shoot(browser, conversation, "chat-narrow.png", 390, "light")
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

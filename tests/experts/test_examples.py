@@ -1,0 +1,60 @@
+"""What the routers learn from, and what is held back from them."""
+
+import pytest
+
+from core.types import OUT_OF_SCOPE
+from experts.discovery import discover
+from experts.examples import held_out_examples, router_examples, router_files
+
+
+@pytest.fixture
+def experts(own_experts):
+    return discover(own_experts.experts_dir)
+
+
+def test_routers_learn_from_the_train_rows_only(experts, own_experts):
+    texts, labels = router_examples(experts, own_experts.experts_dir)
+    learnt = dict(zip(texts, labels, strict=True))
+    assert learnt["how long do I leave the bag in"] == "tea"
+    assert learnt["how do I get rid of varroa"] == "bees"
+    assert learnt["spelling bee rules"] == OUT_OF_SCOPE
+    held_out, _ = held_out_examples(experts, own_experts.experts_dir, "dev", "test")
+    assert not set(held_out) & set(learnt)
+    assert len(set(texts)) == len(texts)
+
+
+def test_held_out_rows_have_their_labels(experts, own_experts):
+    texts, labels = held_out_examples(experts, own_experts.experts_dir, "test")
+    rows = dict(zip(texts, labels, strict=True))
+    assert rows == {
+        "do wasps rob the hive": "bees",
+        "when is it warm enough to open the boxes": "bees",
+        "how many infusions from one spoon of oolong": "tea",
+        "does chamomile keep you awake like black tea does": "tea",
+        "who is the president of France": OUT_OF_SCOPE,
+        "how do I unblock a sink": OUT_OF_SCOPE,
+        "latest news about the election": OUT_OF_SCOPE,
+    }
+
+
+def test_an_experts_own_example_wins_over_the_bank(experts, own_experts):
+    with (own_experts.experts_dir / "out_of_scope.csv").open("a") as file:
+        file.write("what are tannins,train\n")
+    texts, labels = router_examples(experts, own_experts.experts_dir)
+    assert [label for text, label in zip(texts, labels, strict=True) if text == "what are tannins"] == ["tea"]
+
+
+def test_an_expert_of_documents_only_has_examples_too(experts, own_experts):
+    for name in ("utterances.csv", "questions.csv"):
+        (own_experts.experts_dir / "tea" / name).unlink()
+    texts, labels = router_examples(discover(own_experts.experts_dir), own_experts.experts_dir)
+    of_tea = {text for text, label in zip(texts, labels, strict=True) if label == "tea"}
+    assert {"Brewing a Cup: Water", "The Tea Plant", "Caffeine"} <= of_tea
+
+
+def test_the_files_that_matter(experts, own_experts):
+    root = own_experts.experts_dir
+    files = {path.relative_to(root).as_posix() for path in router_files(experts, root)}
+    assert {"out_of_scope.csv", "tea/utterances.csv", "bees/questions.csv", "tea/corpus/caffeine.txt"} <= files
+    (root / "tea" / "utterances.csv").unlink()
+    assert root / "tea" / "utterances.csv" not in router_files(experts, root)

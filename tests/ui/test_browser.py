@@ -1,0 +1,93 @@
+"""The page in a real browser: a cited answer, its source, and documents that try to run something."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from core.settings import ROOT, Settings
+
+CHROMIUM = Path("/usr/bin/chromium")
+HOSTILE = """---
+title: Harbour <img src=x onerror="window.hostile = 1"> tea
+---
+Harbour tea from Elbonia steeps for nine minutes <script>window.hostile = 2</script> in a tin ![cup](http://127.0.0.1:9/cup.png).
+"""
+
+pytestmark = [
+    pytest.mark.browser,
+    # In CI a missing browser is a failure, not a reason to look away.
+    pytest.mark.skipif(not CHROMIUM.exists() and "CI" not in os.environ, reason="needs Debian's chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture
+def address(own_experts: Settings) -> Iterator[str]:
+    """The chat over the tiny experts and a hostile document, as `switchyard ui` serves it."""
+    (own_experts.experts_dir / "tea" / "corpus" / "harbour.md").write_text(HOSTILE, encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "SWITCHYARD_HOME": str(own_experts.home),
+        "SWITCHYARD_EXPERTS": str(own_experts.experts_dir),
+        "SWITCHYARD_INDEXES": str(own_experts.indexes_dir),
+    }
+    command = [sys.executable, "-m", "ui.cli", "ui", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(150):
+        assert process.poll() is None, process.communicate()[0].decode()
+        try:
+            if httpx.get(address).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"nothing answers at {address}")
+
+
+def test_a_question_is_answered_with_a_source_and_nothing_hostile_runs(address: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    elsewhere: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.on("request", lambda request: None if request.url.startswith((address, "data:", "blob:")) else elsewhere.append(request.url))
+        page.goto(address)
+        field = page.get_by_test_id("stChatInputTextArea")
+        field.fill("How long does harbour tea from Elbonia steep?")
+        field.press("Enter")
+        marker = page.locator("a[href^='#source-']").first
+        expect(marker).to_have_text("1", timeout=90_000)
+        expect(page.get_by_test_id("stMarkdown").first).to_contain_text("steeps for nine minutes <script>window.hostile = 2</script>")
+
+        passage = page.locator(".sy-passage").first
+        expect(passage).not_to_be_visible()
+        marker.click()
+        expect(passage.locator("mark")).to_contain_text("Harbour tea from Elbonia steeps for nine minutes")
+        expect(passage).to_be_visible()
+        expect(page.locator(".sy-title").first).to_contain_text("Harbour <img src=x")
+        assert "thread=" in page.url
+
+        assert page.evaluate("window.hostile") is None
+        assert page.locator("[data-testid=stChatMessage] :is(script, img)").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        browser.close()
+    assert elsewhere == []
