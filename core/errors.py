@@ -47,7 +47,7 @@ class DocumentError(SwitchyardError):
     """A document or data file that cannot be read."""
 
 
-class IndexFault(SwitchyardError):
+class IndexFault(SwitchyardError):  # noqa: N818  # IndexError is a word of Python's
     """An index that is missing, foreign or cannot be written."""
 
 

@@ -63,7 +63,10 @@ def ask(page: Page, question: str) -> None:
     before = answers.count()
     page.get_by_test_id("stChatInputTextArea").fill(question)
     page.get_by_test_id("stChatInputTextArea").press("Enter")
-    answers.nth(before).wait_for(timeout=120_000)
+    problem = page.locator(".st-key-problem .sy-problem")
+    answers.nth(before).or_(problem).first.wait_for(timeout=120_000)
+    if problem.count():
+        raise SystemExit(f"{question} {problem.inner_text()}")
     page.wait_for_timeout(500)
 
 

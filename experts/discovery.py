@@ -143,7 +143,8 @@ def load_expert(folder: Path) -> Expert:
 def check_name(name: str) -> None:
     """Raises InputError when `name` cannot name an expert."""
     if not NAME.fullmatch(name) or name in RESERVED:
-        raise InputError(f"An expert's name is lower-case letters, digits, - and _, and none of {', '.join(sorted(RESERVED))}; got {name!r}.")
+        names = ", ".join(sorted(RESERVED))
+        raise InputError(f"An expert's name is lower-case letters, digits, - and _, and none of {names}; got {name!r}.")
 
 
 def pick(experts: dict[str, Expert], name: str) -> Expert:

@@ -1,7 +1,7 @@
 """Labelled examples for the routers: every expert's utterances, and the out-of-scope bank.
 
-The experts' questions are left out on purpose: retrieval, reader and confidence are fitted on them, and the route must be as unsure of them as of a
-stranger's question. Only an expert without utterances lends its questions, or the titles of its documents.
+The experts' questions are left out on purpose: retrieval, reader and confidence are fitted on them, and the route must be as unsure of them
+as of a stranger's question. Only an expert without utterances lends its questions, or the titles of its documents.
 """
 
 from __future__ import annotations

@@ -182,8 +182,8 @@ def load(folder: Path) -> Index:
 
     Raises IndexFault when it is missing, half-written or corrupt: the message says which.
     """
-    manifest = Manifest.read(folder)
     with FileLock(folder / ".lock") if os.access(folder, os.W_OK) else nullcontext():
+        manifest = Manifest.read(folder)
         if manifest is None:
             raise IndexFault(f"{folder} holds no index.")
         if broken := broken_files(folder, manifest):

@@ -45,8 +45,10 @@ FEATURES = (
 )
 _KINDS = (
     (  # number
-        r"\bhow (?:many|much|long|old|fast|far|often|high|big|deep|hot|cold|large)\b|\bpercent|\bwhat (?:age|temperature|pressure|share|number)\b",
-        r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarter|third|twice|dozen|hundred|thousand|million|billion)\b",
+        r"\bhow (?:many|much|long|old|fast|far|often|high|big|deep|hot|cold|large)\b|\bpercent|"
+        r"\bwhat (?:age|temperature|pressure|share|number)\b",
+        r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarter|third|twice|"
+        r"dozen|hundred|thousand|million|billion)\b",
     ),
     (r"\bwhen\b(?! (?:you|i|a|the)\b)|\b(?:what|which) (?:year|decade|date)\b", r"\b1[5-9]\d\d|\b20\d\d|\bcentury\b"),  # date
     (  # name
@@ -55,7 +57,8 @@ _KINDS = (
     ),
     (  # cause
         r"\bwhy\b|\bhow (?:does|do|did|come)\b|\bwhat (?:causes?|makes)\b",
-        r"\b(?:because|since|due to|causes?|caused|so that|therefore|leads? to|allow(?:s|ed)?|result(?:s|ed)?|means?|by \w+ing|reduc\w+|makes?)\b",
+        r"\b(?:because|since|due to|causes?|caused|so that|therefore|leads? to|allow(?:s|ed)?|result(?:s|ed)?|means?|by \w+ing|"
+        r"reduc\w+|makes?)\b",
     ),
     (  # advice
         r"\b(?:should|can|could|may|must|is it (?:ok|safe|bad|normal)|do i|am i)\b",

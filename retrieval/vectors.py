@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from retrieval.encoder import Vectors
 
+# One question is searched on one thread: a pool that wakes for each question costs more than it gains.
+faiss.omp_set_num_threads(1)
+
 FLAT_LIMIT = 150_000
 """Up to here an exact scan takes a few milliseconds; above it, an inverted file with 8-bit codes."""
 

@@ -41,7 +41,12 @@ class Case:
 
 def cases(services: Services, splits: Sequence[str], progress: Callable[[], None] = lambda: None) -> list[Case]:
     """Answer the questions of `splits` with the inferior model in all three ways."""
-    return [case for expert in services.experts.values() for item in expert.questions(*splits) for case in _three(services, expert, item, progress)]
+    return [
+        case
+        for expert in services.experts.values()
+        for item in expert.questions(*splits)
+        for case in _three(services, expert, item, progress)
+    ]
 
 
 def _three(services: Services, expert: Expert, item: Item, progress: Callable[[], None]) -> Iterable[Case]:
@@ -79,7 +84,9 @@ def _logistic(rows: Sequence[Case], names: Sequence[str]) -> Logistic:
     scaler = StandardScaler().fit(features)
     model = LogisticRegression(C=STRENGTH, max_iter=2000).fit(scaler.transform(features), [row.right for row in rows])
     weights = model.coef_[0] / scaler.scale_
-    return Logistic(dict(zip(names, np.round(weights, 6).tolist(), strict=True)), round(float(model.intercept_[0] - (weights * scaler.mean_).sum()), 6))
+    return Logistic(
+        dict(zip(names, np.round(weights, 6).tolist(), strict=True)), round(float(model.intercept_[0] - (weights * scaler.mean_).sum()), 6)
+    )
 
 
 def measure(found: Confidence, rows: Sequence[Case]) -> dict[str, float]:

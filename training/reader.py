@@ -1,8 +1,8 @@
 """Fit the reader's sentence ranking on the experts' `train` questions.
 
-A sentence among the retrieved passages is right when it stands in the question's document and holds the key fact. The ranking is fitted listwise (Cao et
-al.: Learning to Rank, 2007: the right sentences' share of a softmax over all the question's sentences), its penalty chosen on `dev` by how often a right
-sentence is among the first four; a logistic regression on its score makes it a probability (Platt, 1999).
+A sentence among the retrieved passages is right when it stands in the question's document and holds the key fact. The ranking is fitted
+listwise (Cao et al.: Learning to Rank, 2007): the right sentences' share of a softmax over all the question's sentences, its penalty chosen
+on `dev` by how often a right sentence is among the first four. A logistic regression on its score makes it a probability (Platt, 1999).
 """
 
 from __future__ import annotations

@@ -2,19 +2,21 @@
 
 Votes: kernel ridge regression on the cosine similarity of the embeddings. Example i has votes a_i per label, fitted so that
     score_label(x) = sum_i a_i,label * exp(2 * sharpness * (cos(x, x_i) - 1))
-is near +1 for the example's own label and -1 for the others; classes weigh the same whatever their number of examples. (Rifkin, Yeo, Poggio:
-Regularized Least-Squares Classification, 2003.)
-Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its documents
-is a near miss.
-Probabilities: softmax(temperature * score + evidence * documents + bias of out_of_scope), its three numbers fitted on the examples, each with its own
-vote left out in closed form: calibrated without a second data set. (Guo et al.: On Calibration of Modern Neural Networks, 2017.)
+is near +1 for the example's own label and -1 for the others; classes weigh the same whatever their number of examples.
+(Rifkin, Yeo, Poggio: Regularized Least-Squares Classification, 2003.)
+
+Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its
+documents is a near miss.
+
+Probabilities: softmax(temperature * score + evidence * documents + bias of out_of_scope). Its three numbers are fitted on the examples,
+each with its own vote left out in closed form: calibrated without a second data set. (Guo et al.: On Calibration of Modern Neural
+Networks, 2017.)
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -64,9 +66,7 @@ class SimilarityRouter:
 
     kind = "similarity"
 
-    def __init__(
-        self, encoder: Encoder, documents: Documents = lambda _: None, *, sharpness: float = 1.5, ridge: float = 0.3
-    ) -> None:
+    def __init__(self, encoder: Encoder, documents: Documents = lambda _: None, *, sharpness: float = 1.5, ridge: float = 0.3) -> None:
         self.encoder = encoder
         self.documents = documents
         self.sharpness = sharpness
@@ -153,7 +153,7 @@ class SimilarityRouter:
         }
         (fresh / "router.json").write_text(json.dumps(about, ensure_ascii=False), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(fresh, folder)
+        fresh.replace(folder)
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder, documents: Documents = lambda _: None) -> SimilarityRouter:
@@ -202,8 +202,8 @@ def _inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     inverse, failed = lapack.spotri(factor, overwrite_c=True)
     if failed:
         raise InputError("The router's examples cannot be told apart: are some of them the same but for spaces?")
-    upper: NDArray[np.float32] = np.triu(inverse)
-    return upper + np.triu(inverse, 1).T
+    whole: NDArray[np.float32] = np.triu(inverse) + np.triu(inverse, 1).T
+    return whole
 
 
 def _unique(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:

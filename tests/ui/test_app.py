@@ -100,6 +100,16 @@ def test_a_failing_model_leaves_the_question_to_be_asked_again(scripted: Callabl
     assert 'class="sy-problem"' not in html(page)
 
 
+def test_an_interrupted_question_can_be_asked_again(scripted: Callable[..., Services], open_page: Open) -> None:
+    told = ScriptedModel(replies=[])
+    shared = scripted({"fake:told": told}, inferior="fake:told", superior="fake:told")
+    page = ask(open_page(shared), QUESTION)
+    assert page.exception[0].message  # not one of Switchyard's own errors: Streamlit shows that there was one, and the terminal says which
+    told.replies.append("Green tea steeps for two minutes. [1]")
+    page.button(key="stopped-retry").click().run()
+    assert "two minutes" in page.markdown[0].value
+
+
 def test_a_question_that_cannot_be_asked_can_be_edited(tiny: Services, open_page: Open) -> None:
     page = ask(open_page(tiny), "x" * 9_000)
     assert "at most 8,000 characters" in html(page)

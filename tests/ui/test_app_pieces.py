@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from graph.confidence import AFTER
 from ui.chat import figures, markup, text
 
 ANSWER: dict[str, Any] = {
@@ -62,6 +63,10 @@ def test_quotes_are_marked_and_everything_is_escaped() -> None:
 def test_a_label_is_one_line_shown_as_written() -> None:
     assert text.label("a *b*\n[c]") == r"a \*b\* \[c\]"
     assert text.label("abcdef", limit=4) == "abc…"
+
+
+def test_every_signal_has_a_readable_name() -> None:
+    assert set(AFTER) <= set(figures.SIGNALS)
 
 
 @pytest.mark.parametrize(("share", "shown"), [(0, "0%"), (0.004, "< 1%"), (0.5, "50%"), (0.996, "> 99%"), (1, "100%")])
