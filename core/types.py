@@ -184,9 +184,7 @@ class Answer:
         """The inverse of `as_dict`, for answers that come back from the store or the graph's state."""
         route = dict(data["route"])
         route["nearest"] = [Neighbour(**n) for n in route["nearest"]]
-        hits = [
-            Hit(Passage(p["id"], p["title"], p["text"], p["source"]), p["score"], cosine=0.0) for p in data["passages"]
-        ]
+        hits = [Hit(Passage(p["id"], p["title"], p["text"], p["source"]), p["score"], cosine=0.0) for p in data["passages"]]
         moved = data["escalation"]
         return cls(
             **{

@@ -12,6 +12,7 @@ from threading import RLock
 from filelock import FileLock
 from langchain_core.language_models import BaseChatModel
 from sqlalchemy import Engine
+from threadpoolctl import threadpool_limits
 
 from core.errors import IndexFault, UnknownNameError
 from core.settings import Settings, settings
@@ -30,7 +31,7 @@ from retrieval.reader import Weights, load_weights
 from retrieval.vectors import VectorStore
 from store.engine import engine
 
-RECIPE = 3
+RECIPE = 4
 """Raised whenever what the router is fitted on, or how, changes."""
 ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
 
@@ -44,6 +45,8 @@ class Services:
         self._models: dict[str, BaseChatModel] = {}
         self._indexes: dict[str, tuple[int, Index]] = {}
         self._lock = RLock()
+        # A turn multiplies one vector with a few thousand: waking a pool of BLAS threads for that costs more than it gains.
+        threadpool_limits(1, user_api="blas")
 
     @cached_property
     def encoder(self) -> Encoder:

@@ -66,7 +66,7 @@ class SimilarityRouter:
 
     kind = "similarity"
 
-    def __init__(self, encoder: Encoder, documents: Documents = lambda _: None, *, sharpness: float = 1.5, ridge: float = 0.3) -> None:
+    def __init__(self, encoder: Encoder, documents: Documents = lambda _: None, *, sharpness: float = 0.7, ridge: float = 0.03) -> None:
         self.encoder = encoder
         self.documents = documents
         self.sharpness = sharpness

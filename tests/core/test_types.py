@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from core.types import Answer, Citation, Escalation, Hit, ModelUse, Neighbour, Notice, Outcome, Passage, Route, Tier
 
-KEYS = (
-    "answer expert route citations passages confidence confidence_parts outcome grounded cached escalation notices models "
-    "cost_usd cost_always_superior_usd latency_ms thread_id run_id"
-).split()
+KEYS = [
+    "answer", "expert", "route", "citations", "passages", "confidence", "confidence_parts", "outcome", "grounded", "cached", "escalation",
+    "notices", "models", "cost_usd", "cost_always_superior_usd", "latency_ms", "thread_id", "run_id",
+]  # fmt: skip
 INNER = {
     "route": {"expert", "scores", "confidence", "out_of_scope", "superior_probability", "router", "nearest", "thresholds"},
     "citations": {"n", "passage_id", "title", "source", "quote", "score"},

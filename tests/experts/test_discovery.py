@@ -36,14 +36,15 @@ def test_a_new_folder_is_a_new_expert_with_no_other_edit(own_experts):
 
 def test_a_card_is_enough(folder):
     expert = load_expert(folder)
-    assert (expert.prompt, expert.questions(), expert.utterances(), expert.overrides) == ("You answer questions about: All about tea.", [], [], {})
+    assert expert.prompt == "You answer questions about: All about tea."
+    assert (expert.questions(), expert.utterances(), expert.overrides) == ([], [], {})
     assert (expert.card.passages, expert.card.safety, expert.card.models.superior) == (5, (), None)
     assert expert.depends_on() == []
 
 
 def test_no_expert_at_all(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(InputError, match=r"^Expected at least one expert in .*; found none\. Make one: switchyard expert new NAME --docs PATH$"):
+        with pytest.raises(InputError, match=r"^Expected at least one expert in .*; found none\. Make one: switchyard expert new NAME"):
             discover(place)
 
 
@@ -141,7 +142,8 @@ def test_files_that_cannot_be_read(folder):
 
 
 def test_an_override_is_found(folder):
-    (folder / "expert.py").write_text("LIMIT = 3\n\ndef retrieve(index, question, vector, k):\n    return k * LIMIT\n\ndef _own():\n    pass\n")
+    code = "LIMIT = 3\n\ndef retrieve(index, question, vector, k):\n    return k * LIMIT\n\ndef _own():\n    pass\n"
+    (folder / "expert.py").write_text(code)
     overrides = load_expert(folder).overrides
     assert list(overrides) == ["retrieve"]
     assert overrides["retrieve"](None, "", None, 2) == 6

@@ -40,7 +40,9 @@ def test_documents_are_of_a_handbooks_length(documents):
 def test_documents_name_title_sources_and_licence(expert, documents):
     front = {path.stem: path.read_text().split("---\n")[1] for path in expert.corpus.glob("*.md")}
     assert set(front) == set(documents)
-    assert [n for n, text in front.items() if not {"title:", "sources:", "licence:"} <= {line.split(" ")[0] for line in text.splitlines()}] == []
+    assert [
+        n for n, text in front.items() if not {"title:", "sources:", "licence:"} <= {line.split(" ")[0] for line in text.splitlines()}
+    ] == []
     assert [name for name, doc in documents.items() if len(doc.source) < 15] == []
     titles = Counter(doc.title for doc in documents.values())
     assert [title for title, n in titles.items() if n > 1] == []

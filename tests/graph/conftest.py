@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,10 +30,7 @@ HALF = "Green tea steeps until volcanoes erupt lava."
 """Half of its content words do: confidence 0.5."""
 BAD = "Volcanoes erupt lava."
 """None do: confidence below 0.01."""
-POLICY = {
-    "out_of_scope_at": 1.0, "both_at": 1.0, "accept_at": 0.6, "retry_at": 0.3, "answer_at": 0.35,
-    "stream_at": 0.75, "safety_at": 0.6, "safety_margin": 0.02,
-}  # fmt: skip
+LADDER = {"out_of_scope_at": 1.0, "both_at": 1.0, "accept_at": 0.6, "retry_at": 0.3, "answer_at": 0.35, "stream_at": 0.75}
 
 Reply = str | list[str] | Exception
 
@@ -72,16 +70,22 @@ def table(scripted: Callable[..., Services], tmp_path: Path) -> Callable[..., Ta
 
 
 def write_artifacts(folder: Path, *, live: bool, policy: dict[str, float]) -> None:
-    """A policy and a confidence of the test's own, and the reader that ships."""
+    """A confidence and a ladder of the test's own; the reader and the thresholds of the safety rules that ship."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(ROOT / "artifacts" / "reader", folder / "reader")
-    (folder / "policy.toml").write_text("".join(f"{name} = {value}\n" for name, value in (POLICY | policy).items()))
+    write_policy(folder, policy)
     weights = {
         "before": {"weights": dict.fromkeys(BEFORE, 0.0), "intercept": 9.0 if live else -9.0},
         "after": {"weights": dict.fromkeys(AFTER, 0.0) | {"support": 12.0}, "intercept": -6.0},
     }
     (folder / "confidence").mkdir()
     (folder / "confidence" / "weights.json").write_text(json.dumps(weights))
+
+
+def write_policy(folder: Path, changes: dict[str, float]) -> None:
+    """The shipped policy with LADDER and `changes`."""
+    shipped = tomllib.loads((ROOT / "artifacts" / "policy.toml").read_text(encoding="utf-8"))
+    (folder / "policy.toml").write_text("".join(f"{name} = {json.dumps(value)}\n" for name, value in (shipped | LADDER | changes).items()))
 
 
 @contextmanager

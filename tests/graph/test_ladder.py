@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from core.errors import InputError, UnknownNameError
+from core.settings import ROOT
 from core.types import NO_ANSWER, OUT_OF_SCOPE, Escalation, Notice, Outcome
-from graph.policy import Policy, load_policy
+from graph.policy import load_policy
 from llms.fake import ScriptedModel
-from tests.graph.conftest import BAD, GOOD, HALF, POLICY, QUESTION, Table, refused
+from tests.graph.conftest import BAD, GOOD, HALF, QUESTION, Table, refused, write_policy
 
 Make = Callable[..., Table]
 SCALD = "I spilled boiling tea over my arm"
@@ -30,7 +32,8 @@ SCALD_NOTICE = "Cool a burn under running water for twenty minutes, and see a do
     ],
 )
 def test_the_policy_chooses_the_experts(scores: dict[str, float], expected: list[str]) -> None:
-    assert Policy(**POLICY | {"out_of_scope_at": 0.5, "both_at": 0.25}).choose(scores) == expected
+    shipped = load_policy(Path("no home"), ROOT / "artifacts")
+    assert shipped.model_copy(update={"out_of_scope_at": 0.5, "both_at": 0.25}).choose(scores) == expected
 
 
 def test_the_users_policy_wins_and_says_what_is_wrong(table: Make) -> None:
@@ -38,9 +41,9 @@ def test_the_users_policy_wins_and_says_what_is_wrong(table: Make) -> None:
     home, artifacts = services.settings.home, services.settings.artifacts_dir
     assert load_policy(home, artifacts).accept_at == 0.6
     home.mkdir()
-    (home / "policy.toml").write_text("".join(f"{k} = {v}\n" for k, v in (POLICY | {"accept_at": 0.9}).items()))
+    write_policy(home, {"accept_at": 0.9})
     assert load_policy(home, artifacts).accept_at == 0.9
-    (home / "policy.toml").write_text("".join(f"{k} = {v}\n" for k, v in (POLICY | {"retry_at": 2}).items()))
+    write_policy(home, {"retry_at": 2})
     with refused(InputError, r".*policy\.toml: retry_at: Input should be less than or equal to 1\."):
         load_policy(home, artifacts)
     (home / "policy.toml").write_bytes(b"\xff")

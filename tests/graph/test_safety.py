@@ -11,8 +11,6 @@ import pytest
 
 from core.settings import ROOT, Settings
 from experts.discovery import discover
-from graph.policy import load_policy
-from graph.safety import SafetyRules
 from graph.services import Services
 from retrieval.encoder import Encoder
 from tests.graph.conftest import Table
@@ -26,31 +24,26 @@ Found = dict[tuple[str, str], list[tuple[str, str | None]]]
 
 
 @pytest.fixture(scope="module")
-def found(minilm: Encoder) -> Found:
+def found(minilm: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Found:
     """What the shipped rules say of each row. A row that stands in a rule word for word is left out: it would flatter."""
-    experts = discover(ROOT / "experts")
-    known = {text for e in experts.values() for rule in e.card.safety for text in (*rule.examples, *rule.harmless)}
-    rules, policy = SafetyRules(experts, minilm), load_policy(Path("none"), Settings().artifacts_dir)
+    services = Services(Settings(home=tmp_path_factory.mktemp("home")))
+    services.encoder = minilm
+    known = {text for e in services.experts.values() for rule in e.card.safety for text in (*rule.examples, *rule.harmless)}
     answers: Found = defaultdict(list)
     with ROWS.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
             if row["text"] not in known:
-                match = rules.match(minilm.encode([row["text"]])[0], policy)
+                match = services.safety.match(minilm.encode([row["text"]])[0], services.policy)
                 answers[row["rule"], row["urgent"]].append((row["text"], match.rule.name if match else None))
     return answers
 
 
-def share_matched(found: Found, wanted: str) -> float:
-    names = [name for (_, urgent), rows in found.items() if urgent == wanted for _, name in rows]
-    return sum(name is not None for name in names) / len(names)
-
-
 def table_of(found: Found) -> str:
-    """For the failure's message: the wrong rows of each rule."""
+    """For the failure's message: the wrong rows of each rule, with what they matched."""
     lines = []
     for (rule, urgent), rows in found.items():
-        wrong = [text for text, name in rows if (name is None) is (urgent == "yes")]
-        lines += [f"{rule}, urgent={urgent}: {len(wrong)} of {len(rows)} wrong", *(f"    {text}" for text in wrong)]
+        wrong = [(text, name) for text, name in rows if name != (rule if urgent == "yes" else None)]
+        lines += [f"{rule}, urgent={urgent}: {len(wrong)} of {len(rows)} wrong", *(f"    {name}: {text}" for text, name in wrong)]
     return "\n".join(lines)
 
 
@@ -60,13 +53,15 @@ def test_every_rule_is_tried_on_urgent_and_on_harmless_rows(found: Found) -> Non
     assert min(len(rows) for rows in found.values()) >= 16
 
 
-def test_what_is_urgent_is_noticed(found: Found) -> None:
-    recall = share_matched(found, "yes")
+def test_what_is_urgent_is_noticed_by_its_own_rule(found: Found) -> None:
+    right = [name == rule for (rule, urgent), rows in found.items() if urgent == "yes" for _, name in rows]
+    recall = sum(right) / len(right)
     assert recall >= 0.9, f"recall {recall:.3f}\n{table_of(found)}"
 
 
 def test_what_is_harmless_is_left_alone(found: Found) -> None:
-    alarms = share_matched(found, "no")
+    noticed = [name is not None for (_, urgent), rows in found.items() if urgent == "no" for _, name in rows]
+    alarms = sum(noticed) / len(noticed)
     assert alarms <= 0.1, f"false alarms {alarms:.3f}\n{table_of(found)}"
 
 

@@ -230,6 +230,7 @@ def test_what_was_acknowledged_survives_kill_9(table: Make, tiny_experts: Path, 
     environment = {
         "PYTHONPATH": str(ROOT), "SWITCHYARD_EXPERTS": str(tiny_experts), "SWITCHYARD_INDEXES": str(tiny_indexes),
         "SWITCHYARD_HOME": str(t.services.settings.home),
+        "SWITCHYARD_ARTIFACTS": str(t.services.settings.artifacts_dir),
     }  # fmt: skip
     done = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGKILL, done.stderr

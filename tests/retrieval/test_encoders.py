@@ -99,7 +99,7 @@ def test_an_unknown_name(tmp_path):
 
 
 def test_a_folder_that_holds_no_model(tmp_path):
-    with pytest.raises(IndexFault, match=r"^Encoder '.*nothing': expected a sentence-transformers model; got: .*SWITCHYARD_ENCODER") as caught:
+    with pytest.raises(IndexFault, match=r"^Encoder '.*nothing': expected a sentence-.*SWITCHYARD_ENCODER") as caught:
         load_encoder(f"st:{tmp_path / 'nothing'}", tmp_path).encode(["x"])
     assert "\n" not in str(caught.value)
 

@@ -93,7 +93,7 @@ def test_progress_counts_the_passages(encoder):
 
 
 def test_nothing_to_index(encoder):
-    with pytest.raises(IndexFault, match="^Expected at least one document with text; found none"):
+    with pytest.raises(IndexFault, match=r"^Expected at least one document with text; found none"):
         assemble([], encoder)
 
 
@@ -104,7 +104,7 @@ def test_one_passage_without_words(encoder, tmp_path):
 
 
 def test_a_missing_index(tmp_path):
-    with pytest.raises(IndexFault, match=f"^{tmp_path}/none holds no index\\.$"):
+    with pytest.raises(IndexFault, match=r"^.*/none holds no index\.$"):
         load(tmp_path / "none")
 
 
@@ -188,7 +188,7 @@ def test_what_a_killed_process_left_is_cleared_away(built, folder):
 
 def test_a_file_in_the_place_of_the_folder(built, tmp_path):
     (tmp_path / "indexes").write_text("in the way")
-    with pytest.raises(IndexFault, match=r"^Cannot write the index to .*: (Not a directory|File exists)\. Free the folder, or set SWITCHYARD_INDEXES"):
+    with pytest.raises(IndexFault, match=r"^Cannot write the index to .*: (Not a directory|File exists)\. Free the folder"):
         save(built, tmp_path / "indexes" / "tea")
     with pytest.raises(IndexFault, match=r"^Cannot write the index to .*: File exists\."):
         save(built, tmp_path / "indexes")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from retrieval.lexical import B, K1, Lexical
+from retrieval.lexical import K1, B, Lexical
 
 TEXTS = ["Green tea steeps for two minutes.", "Black tea", "Honey keeps for years", "", "green green green"]
 

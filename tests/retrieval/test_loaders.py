@@ -218,7 +218,7 @@ def test_two_documents_of_one_name_are_refused(tmp_path):
 
 
 def test_a_missing_folder_and_a_dangling_link(tmp_path):
-    with pytest.raises(DocumentError, match="^Expected a folder of documents at .*/corpus; found none"):
+    with pytest.raises(DocumentError, match=r"^Expected a folder of documents at .*/corpus; found none"):
         load_folder(tmp_path / "corpus")
     (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere.md")
     with pytest.raises(DocumentError, match=r"gone\.md cannot be read: .*No such file or directory"):

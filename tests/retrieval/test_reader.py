@@ -8,14 +8,28 @@ import pytest
 
 from core.errors import InputError
 from core.settings import ROOT
-from retrieval.reader import FEATURES, Sentence, Weights, fits_kind, load_weights, needs_context, rank_sentences, sentence_features, split_passages
+from retrieval.reader import (
+    FEATURES,
+    Sentence,
+    Weights,
+    fits_kind,
+    load_weights,
+    needs_context,
+    rank_sentences,
+    sentence_features,
+    split_passages,
+)
 
 KINDS = ("number", "date", "name", "cause", "advice")
 SHIPPED = ROOT / "artifacts" / "reader" / "weights.json"
 PASSAGES = [
     {"title": "Brewing", "text": "Tea is old. Green tea steeps for two minutes. It then turns bitter.", "score": 2.0},
     {"title": "The plant", "text": "Camellia sinensis is the plant that tea comes from. It is evergreen.", "score": 1.0},
-    {"title": "Honey", "text": "Honey keeps for years because it is too dry for microbes. Karl von Frisch decoded the dance in 1927.", "score": -0.5},
+    {
+        "title": "Honey",
+        "text": "Honey keeps for years because it is too dry for microbes. Karl von Frisch decoded the dance in 1927.",
+        "score": -0.5,
+    },
 ]
 
 
@@ -71,7 +85,7 @@ def test_the_sentence_that_answers_comes_first(question, answer, minilm):
     assert len(ranked) == 7
     scores = [s.score for s in ranked]
     assert scores == sorted(scores, reverse=True)
-    assert 0 < scores[-1] and scores[0] <= 1
+    assert all(0 < score <= 1 for score in scores)
 
 
 def test_no_passages_no_sentences(minilm):
