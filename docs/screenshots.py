@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Literal
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -25,6 +26,7 @@ IMAGES = ROOT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
 BEFORE = ("Does a glass of wine help you sleep?", "What does a grinding noise when braking mean?", "How does a hybrid save fuel?")
 QUESTION = "Why did the Model T get cheaper every year?"
+WIDE, NARROW = (1440, 1260), (390, 1000)
 LARGEST_BYTES = 300_000
 
 
@@ -84,19 +86,21 @@ def converse(browser: Browser, address: str) -> str:
     return where
 
 
-def shoot(browser: Browser, address: str, name: str, width: int, scheme: str) -> None:
-    """Open the conversation, its first source unfolded, and save the picture."""
-    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
-    page = context.new_page()
+def shoot(browser: Browser, address: str, name: str, size: tuple[int, int], scheme: Literal["light", "dark"]) -> None:
+    """Open the conversation, unfold its source and its background, and save the picture."""
+    width, height = size
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
     page.goto(address)
     page.locator(".sy-fold > summary").first.click(timeout=60_000)
-    page.locator(".sy-question").first.scroll_into_view_if_needed()
-    # The focus ring of the click is not part of the picture.
+    page.locator(".sy-why > summary").click()
+    # Neither the focus ring nor the hover of the clicks is part of the picture, and it begins at the top.
     page.evaluate("document.activeElement.blur()")
+    page.mouse.move(width - 5, height // 2)
+    page.mouse.wheel(0, -10_000)
     page.wait_for_timeout(500)
     path = IMAGES / name
     page.screenshot(path=path)
-    context.close()
+    page.close()
     if path.stat().st_size > LARGEST_BYTES:
         raise SystemExit(f"{path} is {path.stat().st_size:,} bytes; at most {LARGEST_BYTES:,} belong into a README.")
 
@@ -107,9 +111,9 @@ def main() -> None:
     with TemporaryDirectory() as home, application(Path(home)) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         conversation = converse(browser, address)
-        shoot(browser, conversation, "chat.png", 1440, "light")
-        shoot(browser, conversation, "chat-dark.png", 1440, "dark")
-        shoot(browser, conversation, "chat-narrow.png", 390, "light")
+        shoot(browser, conversation, "chat.png", WIDE, "light")
+        shoot(browser, conversation, "chat-dark.png", WIDE, "dark")
+        shoot(browser, conversation, "chat-narrow.png", NARROW, "light")
         browser.close()
 
 

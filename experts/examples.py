@@ -20,10 +20,14 @@ MAX_TITLES = 300
 
 
 def router_examples(experts: dict[str, Expert], folder: Path) -> Examples:
-    """What the routers learn from: `train` utterances, and the `train` part of the out-of-scope bank."""
-    rows = {text: e.name for e in experts.values() for text in _texts(e)}
-    rows |= {text: OUT_OF_SCOPE for text in out_of_scope(folder, "train") if text not in rows}
-    return list(rows), list(rows.values())
+    """What the routers learn from: `train` utterances, and the `train` part of the out-of-scope bank.
+
+    An utterance that stands in the files of two experts belongs to both: that is how a router learns which questions span them.
+    """
+    rows = [(text, e.name) for e in experts.values() for text in _texts(e)]
+    known = {text for text, _ in rows}
+    rows += [(text, OUT_OF_SCOPE) for text in out_of_scope(folder, "train") if text not in known]
+    return [t for t, _ in rows], [label for _, label in rows]
 
 
 def held_out_examples(experts: dict[str, Expert], folder: Path, *splits: str) -> Examples:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from experts.discovery import Expert, SafetyRule
 from graph.policy import Policy
-from retrieval.encoder import Encoder, Vectors
+from retrieval.encoder import Vectors
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +22,14 @@ class Match:
 
 
 class SafetyRules:
-    """All rules of all experts; their examples are encoded once."""
+    """All rules of all experts."""
 
-    def __init__(self, experts: dict[str, Expert], encoder: Encoder, background: Vectors) -> None:
+    def __init__(self, experts: dict[str, Expert], encode: Callable[[Sequence[str]], Vectors], background: Vectors) -> None:
         """`background`: vectors of out-of-scope examples, shape (n, dimensions): a question that lies among them is not about a rule."""
         self._rules = [(rule, e.name) for e in experts.values() for rule in e.card.safety]
-        self._examples = [encoder.encode(rule.examples) for rule, _ in self._rules]
-        harmless = [text for rule, _ in self._rules for text in rule.harmless]
-        self._harmless = encoder.encode(harmless)
+        groups = [*(rule.examples for rule, _ in self._rules), [text for rule, _ in self._rules for text in rule.harmless]]
+        vectors = encode([text for group in groups for text in group])
+        *self._examples, self._harmless = np.split(vectors, np.cumsum([len(group) for group in groups])[:-1])
         self._background = background
 
     def match(self, vector: Vectors, policy: Policy) -> Match | None:

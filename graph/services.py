@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from threading import RLock
 
+import numpy as np
 from filelock import FileLock
 from langchain_core.language_models import BaseChatModel
 from sqlalchemy import Engine
@@ -22,16 +24,16 @@ from experts.examples import router_examples, router_files
 from experts.indexes import open_index
 from graph.confidence import Confidence
 from graph.policy import Policy, load_policy
-from graph.routers.similarity import SimilarityRouter
+from graph.routers.similarity import SimilarityRouter, data_hash
 from graph.safety import SafetyRules
 from llms.registry import load_model, tiers
-from retrieval.encoder import Encoder, load_encoder
+from retrieval.encoder import Encoder, Vectors, load_encoder
 from retrieval.index import Index, corpus_hash
 from retrieval.reader import Weights, load_weights
 from retrieval.vectors import VectorStore
 from store.engine import engine
 
-RECIPE = 4
+RECIPE = 5
 """Raised whenever what the router is fitted on, or how, changes."""
 ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
 
@@ -76,7 +78,7 @@ class Services:
     @cached_property
     def safety(self) -> SafetyRules:
         """The safety rules of all experts."""
-        return SafetyRules(self.experts, self.encoder, self.router().vectors_of(OUT_OF_SCOPE))
+        return SafetyRules(self.experts, self._kept_vectors, self.router().vectors_of(OUT_OF_SCOPE))
 
     @property
     def engine(self) -> Engine:
@@ -118,7 +120,7 @@ class Services:
         with self._lock:
             return self._similarity
 
-    @property
+    @cached_property
     def router_folder(self) -> Path:
         """Where the router that fits the present examples is kept, whether it is there or not."""
         files = router_files(self.experts, self.settings.experts_dir)
@@ -127,6 +129,20 @@ class Services:
 
     def _documents(self, label: str) -> VectorStore | None:
         return self.index(label).vectors if label in self.experts else None
+
+    def _kept_vectors(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts that every process needs, kept beside the router."""
+        path = self.router_folder.parent / f"safety-{data_hash(texts, [self.encoder.fingerprint])}.npy"
+        if path.exists():
+            kept: Vectors = np.load(path)
+            return kept
+        vectors = self.encoder.encode(texts)
+        with _locked(path.parent):
+            for other in path.parent.glob("safety-*.npy"):
+                other.unlink()
+            np.save(fresh := path.with_suffix(".new.npy"), vectors)
+            fresh.replace(path)
+        return vectors
 
     @cached_property
     def _similarity(self) -> SimilarityRouter:
@@ -138,16 +154,23 @@ class Services:
             pass
         print("Fitting the router ...", file=sys.stderr)
         fitted = SimilarityRouter(self.encoder, self._documents).fit(*router_examples(experts, self.settings.experts_dir))
-        try:
-            home.mkdir(parents=True, exist_ok=True)
-            with FileLock(home / ".lock"):
-                fitted.save(folder)
-                for other in home.glob("[0-9a-f]*"):
-                    if other != folder:
-                        shutil.rmtree(other, ignore_errors=True)
-        except OSError as error:
-            raise IndexFault(f"Cannot write {home}: {error.strerror}. Set SWITCHYARD_INDEXES to a writable folder.") from None
+        with _locked(home):
+            fitted.save(folder)
+            for other in home.glob("[0-9a-f]*"):
+                if other != folder:
+                    shutil.rmtree(other, ignore_errors=True)
         return fitted
+
+
+@contextmanager
+def _locked(home: Path) -> Iterator[None]:
+    """One writer at a time. Raises IndexFault where the folder cannot be written."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with FileLock(home / ".lock"):
+            yield
+    except OSError as error:
+        raise IndexFault(f"Cannot write {home}: {error.strerror}. Set SWITCHYARD_INDEXES to a writable folder.") from None
 
 
 @cache

@@ -25,7 +25,7 @@ def respond(services: Services, state: State, runtime: Runtime[Context], config:
     """Compose, store, and hand over."""
     context = runtime.context or Context()
     thread = str(config.get("configurable", {}).get("thread_id") or uuid.uuid4().hex)
-    answer = compose(services, state, thread)
+    answer = compose(services, state, thread, context)
     body = answer.as_dict()
     record(services.engine, state["messages"][-1].text, body, answer.confidence_parts, context.owner)
     if not any(draft.streamed for draft in state["drafts"]):
@@ -33,7 +33,7 @@ def respond(services: Services, state: State, runtime: Runtime[Context], config:
     return {"answer": body, "messages": [AIMessage(answer.answer, additional_kwargs={"run_id": answer.run_id})]}
 
 
-def compose(services: Services, state: State, thread: str) -> Answer:
+def compose(services: Services, state: State, thread: str, context: Context) -> Answer:
     """The answer object of a finished turn."""
     found, drafts = Route(**state["route"]), state["drafts"]
     outcome, kept = settle(services, found, drafts)
@@ -46,6 +46,8 @@ def compose(services: Services, state: State, thread: str) -> Answer:
         notice = next(r.notice for e in services.experts.values() for r in e.card.safety if r.name == name)
         notices.insert(0, Notice("safety", notice))
         text = f"**{notice}**\n\n{text}"
+    if context.images:
+        notices.append(Notice("image", "Pictures are not read yet: the answer rests on the text of the question alone."))
     models = [d.use for d in drafts if d.use.model]
     top = best(kept or drafts)
     return Answer(
@@ -77,10 +79,9 @@ def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[O
     if not fit:
         return Outcome.UNKNOWN, []
     strong = [d for d in fit if d.use.tier == Tier.SUPERIOR]
-    if strong:
-        return Outcome.ESCALATED, strong
     last = max(d.attempt for d in fit)
-    return Outcome.ANSWERED, sorted((d for d in fit if d.attempt == last), key=lambda d: found.experts.index(d.expert))
+    kept = strong or [d for d in fit if d.attempt == last]
+    return Outcome.ESCALATED if strong else Outcome.ANSWERED, sorted(kept, key=lambda d: found.experts.index(d.expert))
 
 
 def escalation(services: Services, state: State) -> Escalation | None:

@@ -16,26 +16,28 @@ OWN, OTHERS, MOST_OTHERS = 10, 3, 3
 
 
 def superior(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """One draft by the superior model."""
+    """One draft by the superior model for each chosen expert, so that a question that spans two is answered from both."""
     found = Route(**state["route"])
-    hits = wide_search(services, state["question"], found)
-    runtime.stream_writer({"type": "passages", "data": [hit.as_dict() for hit in hits]})
-    task = Task(
-        question=state["question"],
-        expert=found.experts[0],
-        scores=found.scores,
-        hits=hits,
-        history=state["messages"][:-1],
-        tier=Tier.SUPERIOR,
-        spec=services.tiers(found.experts[0])[Tier.SUPERIOR],
-        attempt=state.get("attempt", 1),
-    )
-    return {"drafts": [write(services, task, runtime)]}
+    others = other_hits(services, state["question"], found)
+    drafts = []
+    for name in found.experts:
+        hits = [*search(services, name, state["question"], OWN), *others]
+        runtime.stream_writer({"type": "passages", "data": [hit.as_dict() for hit in hits]})
+        task = Task(
+            question=state["question"],
+            expert=name,
+            scores=found.scores,
+            hits=hits,
+            history=state["messages"][:-1],
+            tier=Tier.SUPERIOR,
+            spec=services.tiers(name)[Tier.SUPERIOR],
+            attempt=state.get("attempt", 1),
+        )
+        drafts.append(write(services, task, runtime))
+    return {"drafts": drafts}
 
 
-def wide_search(services: Services, question: str, found: Route) -> list[Hit]:
-    """Passages of the chosen experts first, in turn, then a few of the most likely others."""
-    own = [search(services, name, question, OWN // len(found.experts)) for name in found.experts]
+def other_hits(services: Services, question: str, found: Route) -> list[Hit]:
+    """A few passages of the most likely experts that were not chosen."""
     ranked = sorted((n for n in found.scores if n != OUT_OF_SCOPE and n not in found.experts), key=lambda n: -found.scores[n])
-    others = [search(services, name, question, OTHERS) for name in ranked[:MOST_OTHERS]]
-    return [hit for group in (own, others) for hits in group for hit in hits]
+    return [hit for name in ranked[:MOST_OTHERS] for hit in search(services, name, question, OTHERS)]

@@ -79,22 +79,27 @@ class SimilarityRouter:
         self._votes: NDArray[np.float32] = np.zeros((0, 0), np.float32)
 
     def fit(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
-        """Learn from labelled examples. Raises InputError for no rows, one label only, or a text with two labels."""
-        rows = _unique(texts, labels)
-        self._texts, self._of = list(rows), list(rows.values())
-        self.labels = sorted(set(self._of), key=lambda label: (label == OUT_OF_SCOPE, label))
+        """Learn from labelled examples. A text with several labels belongs to each of them.
+
+        Raises InputError for no rows, one label only, or a text that is both an expert's and out of scope.
+        """
+        rows = _merged(texts, labels)
+        self._texts, self._of = list(rows), ["+".join(own) for own in rows.values()]
+        self.labels = sorted({label for own in rows.values() for label in own}, key=lambda label: (label == OUT_OF_SCOPE, label))
         if len(self.labels) < 2:
             raise InputError(f"A router needs examples of at least two labels; got {self.labels or 'no rows'}.")
         self._vectors = self.encoder.encode(self._texts)
-        targets = np.array([[1.0 if own == label else -1.0 for label in self.labels] for own in self._of])
-        size = Counter(self._of)
-        distrust = np.array([size[own] * len(self.labels) / len(self._of) for own in self._of])
+        targets = np.array([[1.0 if label in own else -1.0 for label in self.labels] for own in rows.values()])
+        size = Counter(label for own in rows.values() for label in own)
+        distrust = np.array([max(size[label] for label in own) * len(self.labels) / len(self._of) for own in rows.values()])
         inverse = _inverse(self._kernel(self._vectors) + self.ridge * np.diag(distrust.astype(np.float32)))
         votes = inverse @ targets
         self._votes = votes.astype(np.float32)
         left_out = targets - votes / np.diag(inverse)[:, None]
-        truth = np.array([self.labels.index(own) for own in self._of])
-        self.calibration = fit_calibration(left_out, self._evidence(self._vectors, left_out), truth, self._oos)
+        single = np.array([len(own) == 1 for own in rows.values()])
+        truth = targets.argmax(axis=1)
+        evidence = self._evidence(self._vectors, left_out)
+        self.calibration = fit_calibration(left_out[single], evidence[single], truth[single], self._oos)
         return self
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
@@ -206,10 +211,13 @@ def _inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
     return whole
 
 
-def _unique(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
-    """Texts with their label, repeated rows once. Raises InputError for a text with two labels."""
-    rows: dict[str, str] = {}
+def _merged(texts: Sequence[str], labels: Sequence[str]) -> dict[str, list[str]]:
+    """Each text with its labels. Raises InputError for a text that is both an expert's and out of scope."""
+    rows: dict[str, list[str]] = {}
     for text, label in zip(texts, labels, strict=True):
-        if rows.setdefault(text, label) != label:
-            raise InputError(f"The example {text!r} is labelled both {rows[text]} and {label}: keep one.")
+        known = rows.setdefault(text, [])
+        if label not in known:
+            known.append(label)
+        if len(known) > 1 and OUT_OF_SCOPE in known:
+            raise InputError(f"The example {text!r} is labelled both {' and '.join(known)}: keep one.")
     return rows

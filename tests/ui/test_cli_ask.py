@@ -12,7 +12,7 @@ from core.settings import ROOT
 from store.engine import engine
 from store.runs import thread_runs
 
-HONEY = "How much water does ripe honey hold?"
+STEEP = "How long does green tea steep?"
 KEYS = [
     "answer",
     "expert",
@@ -40,26 +40,26 @@ def written(path, *lines):
 
 
 def test_an_answer_for_people(switchyard):
-    result = switchyard("ask", HONEY)
+    result = switchyard("ask", STEEP)
     assert (result.status, result.err) == (0, "")
     lines = [line.strip() for line in result.out.splitlines()]
-    assert "Ripe honey holds less than 20 percent water. [1]" in lines[0]
-    assert "[1] How Honey Is Made: Storing it" in lines
+    assert "Green tea steeps for two minutes. [1]" in lines[0]
+    assert "[1] Brewing a Cup: Time" in lines
     assert "Written for the tests" in lines
-    assert "“Ripe honey holds less than 20 percent water.”" in lines
-    assert lines[-1].startswith("bees · answered · confidence 0.")
+    assert "“Green tea steeps for two minutes.”" in lines
+    assert lines[-1].startswith("tea · answered · confidence 0.")
     assert " · local:reader · $0 · " in lines[-1]
 
 
 def test_json_is_one_document_with_the_keys_of_the_answer_object(switchyard):
-    result = switchyard("ask", HONEY, "--json")
+    result = switchyard("ask", STEEP, "--json")
     answer = json.loads(result.out)
     assert (result.status, result.err) == (0, "")
     assert list(answer) == KEYS
     assert sorted(answer["route"]) == sorted(ROUTE_KEYS)
-    assert (answer["expert"], answer["outcome"], answer["grounded"]) == ("bees", "answered", True)
+    assert (answer["expert"], answer["outcome"], answer["grounded"]) == ("tea", "answered", True)
     assert sum(answer["route"]["scores"].values()) == pytest.approx(1, abs=1e-5)
-    assert answer["citations"][0]["quote"] == "Ripe honey holds less than 20 percent water."
+    assert answer["citations"][0]["quote"] == "Green tea steeps for two minutes."
 
 
 def test_a_declined_question_is_no_error(switchyard):
@@ -70,23 +70,23 @@ def test_a_declined_question_is_no_error(switchyard):
 
 
 def test_an_expert_named_is_asked_whatever_the_router_says(switchyard):
-    answer = json.loads(switchyard("ask", HONEY, "--expert", "tea", "--no-escalate", "--json").out)
-    assert (answer["expert"], answer["escalation"]) == ("tea", None)
-    assert {p["id"].partition("#")[0] for p in answer["passages"]} <= {"brewing", "caffeine", "oxidation", "plant"}
-    assert max(answer["route"]["scores"], key=answer["route"]["scores"].get) == "bees"
+    answer = json.loads(switchyard("ask", STEEP, "--expert", "bees", "--no-escalate", "--json").out)
+    assert (answer["expert"], answer["escalation"]) == ("bees", None)
+    assert {p["id"].partition("#")[0] for p in answer["passages"]} <= {"castes", "dance", "honey", "keeping"}
+    assert max(answer["route"]["scores"], key=answer["route"]["scores"].get) == "tea"
 
 
 def test_a_thread_goes_on(switchyard, tiny_settings):
-    switchyard("ask", "How long does green tea steep?", "--thread", "mine")
+    switchyard("ask", STEEP, "--thread", "mine")
     second = json.loads(switchyard("ask", "and black tea?", "--thread", "mine", "--json").out)
     assert second["thread_id"] == "mine"
     turns = thread_runs(engine(tiny_settings.database), "mine")
-    assert [t.question for t in turns] == ["How long does green tea steep?", "and black tea?"]
+    assert [t.question for t in turns] == [STEEP, "and black tea?"]
 
 
 def test_an_image_is_known_by_its_first_bytes(switchyard, tmp_path):
     (tmp_path / "hive.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
-    assert switchyard("ask", HONEY, "--image", str(tmp_path / "hive.png")).status == 0
+    assert switchyard("ask", STEEP, "--image", str(tmp_path / "hive.png")).status == 0
 
 
 def test_a_model_that_cannot_be_reached_is_replaced_with_a_note(switchyard, monkeypatch):
@@ -94,9 +94,9 @@ def test_a_model_that_cannot_be_reached_is_replaced_with_a_note(switchyard, monk
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setenv("OPENAI_BASE_URL", f"http://127.0.0.1:{closed.getsockname()[1]}/v1")
         monkeypatch.setenv("SWITCHYARD_MODEL_RETRIES", "0")
-        result = switchyard("ask", HONEY, "--model", "openai:any")
+        result = switchyard("ask", STEEP, "--model", "openai:any")
     assert result.status == 0
-    assert "20 percent" in result.out
+    assert "two minutes" in result.out
     assert result.err.startswith("Note: ")
     assert "Asked local:deep-reader instead." in result.err
 
@@ -127,12 +127,12 @@ def test_what_cannot_be_asked_is_one_line(switchyard, arguments, status, line):
 
 
 def test_rows_are_answered_and_a_second_run_has_nothing_to_do(switchyard, tmp_path):
-    source = written(tmp_path / "in.jsonl", {"id": "a", "text": HONEY}, "\n", {"id": 7, "text": "who lays the eggs", "expert": "bees"})
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP}, "\n", {"id": 7, "text": "who lays the eggs", "expert": "bees"})
     output = tmp_path / "out.jsonl"
     result = switchyard("ask", "--input", source, "--output", str(output))
     assert (result.status, result.out) == (0, "")
     assert [list(row) for row in rows(output)] == [["id", *KEYS]] * 2
-    assert [(row["id"], row["expert"]) for row in rows(output)] == [("a", "bees"), (7, "bees")]
+    assert [(row["id"], row["expert"]) for row in rows(output)] == [("a", "tea"), (7, "bees")]
     before = output.read_bytes()
     again = switchyard("ask", "--input", source, "--output", str(output))
     assert again.err.startswith(f"2 of 2 rows are in {output} already.")
@@ -141,18 +141,18 @@ def test_rows_are_answered_and_a_second_run_has_nothing_to_do(switchyard, tmp_pa
 
 @pytest.mark.parametrize("ending", ['{"id": "b", "answer": "half', '{"id": "b", "answer": "whole"}'])
 def test_a_last_line_without_its_end_is_repaired(switchyard, tmp_path, ending):
-    source = written(tmp_path / "in.jsonl", *({"id": i, "text": HONEY} for i in "abc"))
+    source = written(tmp_path / "in.jsonl", *({"id": i, "text": STEEP} for i in "abc"))
     output = tmp_path / "out.jsonl"
     written(output, {"id": "a", "answer": "kept"}, ending)
     assert switchyard("ask", "--input", source, "--output", str(output)).status == 0
     found = rows(output)
     assert [row["id"] for row in found] == ["a", "b", "c"]
     assert found[0] == {"id": "a", "answer": "kept"}
-    assert "20 percent" in found[2]["answer"]
+    assert "two minutes" in found[2]["answer"]
 
 
 def test_a_row_that_fails_is_named_and_the_others_are_answered(switchyard, tmp_path):
-    source = written(tmp_path / "in.jsonl", {"id": "a", "text": " "}, {"id": "b", "text": HONEY})
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": " "}, {"id": "b", "text": STEEP})
     result = switchyard("ask", "--input", source, "--output", str(tmp_path / "out.jsonl"))
     assert result.status == 2
     assert "Row 'a': Expected a question; got an empty one." in result.err
@@ -175,7 +175,7 @@ def test_a_row_that_fails_is_named_and_the_others_are_answered(switchyard, tmp_p
     ],
 )
 def test_a_broken_row_is_named_by_its_line_before_anything_is_asked(switchyard, tmp_path, second, reason):
-    source = written(tmp_path / "in.jsonl", {"id": "a", "text": HONEY}, second)
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP}, second)
     result = switchyard("ask", "--input", source, "--output", str(tmp_path / "out.jsonl"))
     assert result.status == 2
     assert result.err.startswith(f"Error: {source}, line 2: ")
@@ -184,20 +184,20 @@ def test_a_broken_row_is_named_by_its_line_before_anything_is_asked(switchyard, 
 
 
 def test_rows_of_an_unknown_expert_are_refused(switchyard, tmp_path):
-    source = written(tmp_path / "in.jsonl", {"id": "a", "text": HONEY, "expert": "cats"})
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP, "expert": "cats"})
     result = switchyard("ask", "--input", source, "--output", str(tmp_path / "out.jsonl"))
     assert (result.status, result.err) == (2, "Error: No expert is called 'cats'. Known: bees, tea.\n")
 
 
 def test_the_input_is_never_the_output(switchyard, tmp_path):
-    source = written(tmp_path / "in.jsonl", {"id": "a", "text": HONEY})
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
     result = switchyard("ask", "--input", source, "--output", source)
     assert result.err == f"Error: --output is the input itself ({source}): name another file.\n"
-    assert rows(tmp_path / "in.jsonl") == [{"id": "a", "text": HONEY}]
+    assert rows(tmp_path / "in.jsonl") == [{"id": "a", "text": STEEP}]
 
 
 def test_a_foreign_line_in_the_output_is_refused(switchyard, tmp_path):
-    source = written(tmp_path / "in.jsonl", {"id": "a", "text": HONEY})
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
     output = written(tmp_path / "out.jsonl", "notes of mine\n", {"id": "a"})
     result = switchyard("ask", "--input", source, "--output", output)
     assert result.err.startswith(f"Error: {output}, line 1: expected a result with its id.")
@@ -205,7 +205,7 @@ def test_a_foreign_line_in_the_output_is_refused(switchyard, tmp_path):
 
 
 def test_ctrl_c_leaves_whole_lines_and_the_next_run_goes_on(switchyard, tmp_path):
-    source = written(tmp_path / "in.jsonl", *({"id": n, "text": HONEY} for n in range(400)))
+    source = written(tmp_path / "in.jsonl", *({"id": n, "text": STEEP} for n in range(400)))
     output = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "ui.cli", "ask", "--input", source, "--output", str(output)]
     child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -223,10 +223,10 @@ def test_ctrl_c_leaves_whole_lines_and_the_next_run_goes_on(switchyard, tmp_path
 
 
 def test_no_torch_in_the_process_of_an_answer(switchyard):
-    switchyard("ask", HONEY)
-    code = f"import sys; from ui.cli import main; main(['ask', {HONEY!r}]); print('torch' in sys.modules)"
+    switchyard("ask", STEEP)
+    code = f"import sys; from ui.cli import main; main(['ask', {STEEP!r}]); print('torch' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60
     )
-    assert "20 percent" in done.stdout
+    assert "two minutes" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"

@@ -28,17 +28,20 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
     if typed and typed.strip():
         state.ask(typed)
     pending = state.pending()
-    # A slot of its own, emptied at once: what a run does not draw again would stay, pale, until the answer is complete.
-    welcome = st.empty()
-    if not turns and not pending:
-        with welcome.container():
-            _welcome(list(shared.experts.values()))
-    else:
-        welcome.empty()
-    for run in turns:
-        _draw_turn(run, titles)
-    if pending:
-        turn.draw(shared, context, pending, titles)
+    # It follows a text that grows, and nothing else: unfolding a source must not carry the reader away. The stylesheet sets the height.
+    running = pending is not None and pending.problem is None
+    with st.container(key="log", height=600, border=False, autoscroll=running):
+        # A slot of its own, emptied at once: what a run does not draw again would stay, pale, until the answer is complete.
+        welcome = st.empty()
+        if not turns and not pending:
+            with welcome.container():
+                _welcome(list(shared.experts.values()))
+        else:
+            welcome.empty()
+        for run in turns:
+            _draw_turn(run, titles)
+        if pending:
+            turn.draw(shared, context, pending, titles)
 
 
 def stored_turns(shared: Services) -> list[Run]:
