@@ -26,7 +26,7 @@ IMAGES = ROOT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
 BEFORE = ("Does a glass of wine help you sleep?", "What does a grinding noise when braking mean?", "How does a hybrid save fuel?")
 QUESTION = "Why did the Model T get cheaper every year?"
-WIDE, NARROW = (1440, 1260), (390, 1000)
+WIDE, NARROW = (1440, 1370), (390, 1000)
 LARGEST_BYTES = 300_000
 
 

@@ -31,6 +31,8 @@ VERBS = {path.stem for path in COMMANDS.glob("[a-z]*.py")}
 BLOCK = re.compile(r"(?P<not_run><!-- not run: .+? -->\n+)?^```(?P<language>\w*)(?: file=(?P<file>\S+))?\n(?P<body>.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATHS = re.compile(r"(?<![\w.~-])/(?:work|root|tmp|home/\w+|Users/\w+)/")
+WRITES = ("switchyard expert new", "switchyard train", "switchyard index --force")
+"""Commands that change the shipped files: a guide that is run on those must mark them as not run."""
 HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|npmjs\.org|index[-]url|artifactor[y]|://[\w.-]*nexu[s]")
 
 
@@ -91,6 +93,7 @@ def test_commands_do_what_the_guide_says(guide: Path, at: Callable[[Path], None]
             Path(block.file).write_text(block.body, encoding="utf-8")
         for command in block.commands:
             if command.startswith("switchyard ") and not block.not_run:
+                assert guide.name == "own-expert.md" or not command.startswith(WRITES), f"mark the block as not run: $ {command}"
                 forget()  # type: ignore[no-untyped-call]
                 status = main(shlex.split(command)[1:])
                 said = capsys.readouterr()

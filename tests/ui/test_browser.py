@@ -74,8 +74,9 @@ def test_a_question_is_answered_with_a_source_and_nothing_hostile_runs(address: 
         field = page.get_by_test_id("stChatInputTextArea")
         field.fill("How long does harbour tea from Elbonia steep?")
         field.press("Enter")
+        expect(page.locator(".sy-sources").first).to_be_visible(timeout=90_000)
         marker = page.locator("a[href^='#source-']").first
-        expect(marker).to_have_text("1", timeout=90_000)
+        expect(marker).to_have_text("1")
         expect(page.get_by_test_id("stMarkdown").first).to_contain_text("steeps for nine minutes <script>window.hostile = 2</script>")
 
         passage = page.locator(".sy-passage").first

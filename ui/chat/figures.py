@@ -7,7 +7,6 @@ from typing import Any
 
 SIGNALS = {
     "route": "Router's probability of this expert",
-    "in_scope": "Probability that an expert covers it",
     "cosine": "Likeness of question and best passage",
     "cosine_gap": "Lead of the best passage over the rest",
     "coverage": "Question's words found in the passages",
