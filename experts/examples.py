@@ -1,8 +1,4 @@
-"""Labelled examples for the routers: every expert's utterances, and the out-of-scope bank.
-
-The experts' questions are left out on purpose: retrieval, reader and confidence are fitted on them, and the route must be as unsure of them
-as of a stranger's question. Only an expert without utterances lends its questions, or the titles of its documents.
-"""
+"""Labelled examples for the routers: utterances and questions of every expert, and the out-of-scope bank."""
 
 from __future__ import annotations
 
@@ -20,7 +16,7 @@ MAX_TITLES = 300
 
 
 def router_examples(experts: dict[str, Expert], folder: Path) -> Examples:
-    """What the routers learn from: `train` utterances, and the `train` part of the out-of-scope bank.
+    """What the routers learn from: `train` utterances and questions, and the `train` part of the out-of-scope bank.
 
     An utterance that stands in the files of two experts belongs to both: that is how a router learns which questions span them.
     """
@@ -46,6 +42,7 @@ def router_files(experts: dict[str, Expert], folder: Path) -> list[Path]:
 
 
 def _texts(expert: Expert) -> list[str]:
-    if asked := expert.utterances("train") or [item.question for item in expert.questions("train")]:
+    """An expert without utterances and questions lends the titles of its documents."""
+    if asked := [*expert.utterances("train"), *(item.question for item in expert.questions("train"))]:
         return asked
     return list(dict.fromkeys(p.title for p in chunk(load_folder(expert.corpus)) if p.title))[:MAX_TITLES]

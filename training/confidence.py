@@ -52,7 +52,7 @@ def cases(services: Services, splits: Sequence[str], progress: Callable[[], None
 def _three(services: Services, expert: Expert, item: Item, progress: Callable[[], None]) -> Iterable[Case]:
     k, vector = expert.card.passages, services.encoder.encode([item.question])[0]
     router = services.router()
-    scores = dict(zip(router.labels, map(float, router.predict_proba([item.question])[0]), strict=True))
+    scores = dict(zip(router.labels, map(float, router.left_out_proba([item.question])[0]), strict=True))
     found = services.index(expert.name).search(item.question, vector, 4 * k)
     yield _case(services, "own", expert, item, scores, found[:k])
     yield _case(services, "withheld", expert, item, scores, [h for h in found if h.passage.document != item.document][:k])
