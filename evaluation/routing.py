@@ -21,6 +21,7 @@ from evaluation.data import Labelled, Mapped, read_labelled
 from evaluation.metrics import Floats, Ints, Rows, auroc, ece, macro_f1, recall_when_keeping, reliability
 from evaluation.results import Confusion, Measure, Progress, Report, Result, average, result, silent
 from experts.examples import held_out_examples
+from graph.nodes.route import find_route
 from graph.routers.similarity import SimilarityRouter
 from graph.services import Services
 from retrieval.encoder import Encoder, Vectors
@@ -122,17 +123,16 @@ def _own_rows(services: Services) -> list[Labelled]:
 
 
 def _shipped(services: Services, kind: str, rows: Sequence[Labelled], progress: Progress) -> Routed:
-    router, policy = services.router(kind), services.policy
+    router = services.router(kind)
     advance, probabilities, decided, seconds = progress(f"Routing ({kind})", len(rows)), [], [], []
     for row in rows:
         start = time.perf_counter()
-        found = router.predict_proba([row.text])[0]
-        chosen = policy.choose(dict(zip(router.labels, found.tolist(), strict=True)))
+        found = find_route(services, row.text, kind=kind)
         seconds.append(time.perf_counter() - start)
-        probabilities.append(found)
-        decided.append(router.labels.index(chosen[0] if chosen else OUT_OF_SCOPE))
+        probabilities.append([found.scores[label] for label in router.labels])
+        decided.append(router.labels.index(found.experts[0] if found.experts else OUT_OF_SCOPE))
         advance(1)
-    return Routed(kind, router.labels, np.stack(probabilities), np.array(decided), seconds)
+    return Routed(kind, router.labels, np.array(probabilities), np.array(decided), seconds)
 
 
 def _fitted(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -9,11 +10,14 @@ from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from core.types import Route
+from core.types import OUT_OF_SCOPE, Route
+from graph.nodes.expert import search
 from graph.services import Services
 from graph.state import Context, State
+from retrieval.reader import rank_sentences
 
 NEAREST = 5
+LOOKED_AT = 2
 
 
 def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -32,7 +36,7 @@ def find_route(services: Services, question: str, expert: str = "auto", kind: st
     router = services.router(kind)
     probabilities = router.predict_proba([question])[0]
     scores = {label: round(float(p), 6) for label, p in zip(router.labels, probabilities, strict=True)}
-    experts = services.policy.choose(scores)
+    experts = choose(services, question, scores)
     found = Route(
         expert=None if not experts else experts[0] if len(experts) == 1 else experts,
         scores=scores,
@@ -43,6 +47,18 @@ def find_route(services: Services, question: str, expert: str = "auto", kind: st
         thresholds=services.policy.route_thresholds,
     )
     return found if expert == "auto" else forced(found, services.expert(expert).name)
+
+
+def choose(services: Services, question: str, scores: Mapping[str, float]) -> list[str]:
+    """The policy's choice; before a question in doubt is declined, the likeliest expert's documents are looked into."""
+    policy = services.policy
+    chosen = policy.choose(scores)
+    if chosen or scores.get(OUT_OF_SCOPE, 0.0) >= policy.look_below:
+        return chosen
+    likeliest = max((name for name in scores if name != OUT_OF_SCOPE), key=lambda name: scores[name])
+    passages = [hit.as_dict() for hit in search(services, likeliest, question, LOOKED_AT)]
+    best = rank_sentences(question, passages, services.encoder, services.reader)[:1]
+    return [likeliest] if best and best[0].score >= policy.found_at else []
 
 
 def forced(found: Route, expert: str) -> Route:

@@ -105,7 +105,7 @@ class SimilarityRouter:
         return self
 
     def left_out_proba(self, texts: Sequence[str]) -> Floats:
-        """As `predict_proba`, but an example of the router's own is judged as if it had never been seen: for whoever learns from these numbers."""
+        """As `predict_proba`, but the router's own examples are judged as if never seen: for whoever learns from these numbers."""
         found = self.predict_proba(texts)
         for row, text in enumerate(texts):
             if text in self._texts:
