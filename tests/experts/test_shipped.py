@@ -80,19 +80,20 @@ def test_the_bank_is_large_enough():
     assert min(len(out_of_scope(FOLDER, split)) for split in SPLITS) >= 100
 
 
-def test_no_text_has_two_labels_or_stands_twice():
-    places: dict[str, set[tuple[str, str]]] = {}
-    seen: Counter[str] = Counter()
+def test_no_text_is_in_and_out_of_scope_in_two_splits_or_stands_twice():
+    """An utterance may stand in the files of two experts: then it spans them."""
+    places: dict[str, set[tuple[bool, str]]] = {}
+    seen: Counter[tuple[str, str]] = Counter()
     for label, path in [(name, e.folder / "utterances.csv") for name, e in EXPERTS.items()] + [(OUT_OF_SCOPE, FOLDER / "out_of_scope.csv")]:
         for split in SPLITS:
             for text in labelled_texts(path, split):
-                places.setdefault(normalise(text), set()).add((label, split))
-                seen[normalise(text)] += 1
-    for name, e in EXPERTS.items():
+                places.setdefault(normalise(text), set()).add((label == OUT_OF_SCOPE, split))
+                seen[label, normalise(text)] += 1
+    for e in EXPERTS.values():
         for q in e.questions():
-            places.setdefault(normalise(q.question), set()).add((name, q.split))
+            places.setdefault(normalise(q.question), set()).add((False, q.split))
     assert {text: found for text, found in places.items() if len(found) > 1} == {}
-    assert [text for text, n in seen.items() if n > 1] == []
+    assert [row for row, n in seen.items() if n > 1] == []
     assert "" not in places
 
 

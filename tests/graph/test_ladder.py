@@ -160,9 +160,10 @@ def test_of_both_experts_only_those_who_know_speak(table: Make) -> None:
     assert (answer.outcome, answer.answer, answer.expert) == (Outcome.ANSWERED, f"{GOOD} [1]", ["tea", "bees"])
 
 
-def test_when_neither_expert_knows_both_read_again_and_one_strong_model_is_asked(table: Make) -> None:
-    answer = both(table, [BAD, BAD], [BAD, NO_ANSWER], [GOOD]).ask()
-    assert sorted(m.model for m in answer.models) == ["fake:bees", "fake:bees", "fake:strong", "fake:tea", "fake:tea"]
+def test_when_neither_expert_knows_both_read_again_and_the_strong_model_answers_for_each(table: Make) -> None:
+    answer = both(table, [BAD, BAD], [BAD, NO_ANSWER], [GOOD, NO_ANSWER]).ask()
+    models = sorted(m.model for m in answer.models)
+    assert models == ["fake:bees", "fake:bees", "fake:strong", "fake:strong", "fake:tea", "fake:tea"]
     assert (answer.outcome, answer.answer) == (Outcome.ESCALATED, f"{GOOD} [1]")
 
 
@@ -186,7 +187,7 @@ def test_unknown_names_are_refused_with_those_that_exist(table: Make) -> None:
 
 
 def test_out_of_scope_is_declined_with_what_is_covered(table: Make) -> None:
-    answer = table([], policy={"out_of_scope_at": 0.0}).ask()
+    answer = table([], policy={"out_of_scope_at": 0.0, "look_below": 0.0}).ask()
     assert (answer.outcome, answer.expert, answer.models, answer.confidence) == (Outcome.DECLINED, None, [], 0.0)
     assert answer.route.out_of_scope
     for line in ("**Bees**: Honey bees", "Try: *How long should green tea steep?*", "outside what my experts cover"):

@@ -214,5 +214,5 @@ def test_one_unknown_price_makes_the_sum_unknown(table: Make) -> None:
 def test_local_models_and_declined_questions_cost_nothing(tiny: Services, table: Make) -> None:
     answer = run(QUESTION, Context(), "t", tiny)
     assert (answer.cost_usd, answer.cost_always_superior_usd) == (0.0, 0.0)
-    declined = table([], policy={"out_of_scope_at": 0.0}).ask()
+    declined = table([], policy={"out_of_scope_at": 0.0, "look_below": 0.0}).ask()
     assert (declined.cost_usd, declined.cost_always_superior_usd) == (0.0, 0.0)

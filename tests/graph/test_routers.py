@@ -139,7 +139,7 @@ def test_a_missing_one_is_refused(make: Callable[[Encoder], SimilarityRouter], e
     [
         ([], [], "at least two labels; got no rows"),
         (["a", "b"], ["tea", "tea"], r"at least two labels; got \['tea'\]"),
-        (["same", "other", "same"], ["tea", "bees", "bees"], "'same' is labelled both tea and bees"),
+        (["same", "other", "same"], ["tea", "bees", OUT_OF_SCOPE], "'same' is labelled both tea and out_of_scope"),
     ],
 )
 def test_rows_that_teach_nothing_are_refused(
@@ -147,6 +147,20 @@ def test_rows_that_teach_nothing_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         make(encoder).fit(texts, labels)
+
+
+def test_an_example_of_two_experts_belongs_to_both(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder) -> None:
+    router = make(encoder).fit([*TEXTS, "honey in tea", "honey in tea"], [*LABELS, "tea", "bees"])
+    tea, bees = (router.predict_proba(["honey in tea"])[0][router.labels.index(name)] for name in ("tea", "bees"))
+    assert min(tea, bees) > 0.3
+    assert [n.label for n in router.nearest("honey in tea", 1)] == ["tea+bees"]
+
+
+def test_own_examples_are_judged_as_if_never_seen(router: SimilarityRouter) -> None:
+    own, stranger = TEXTS[0], "a text that no example resembles"
+    column = router.labels.index(LABELS[0])
+    assert router.left_out_proba([own])[0][column] < router.predict_proba([own])[0][column]
+    np.testing.assert_array_equal(router.left_out_proba([stranger]), router.predict_proba([stranger]))
 
 
 def test_two_experts_without_an_out_of_scope_bank(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder) -> None:

@@ -110,7 +110,7 @@ def test_the_events_carry_what_the_answer_holds(table: Make) -> None:
 
 
 def test_a_declined_question_has_no_passages(table: Make) -> None:
-    found = table([], policy={"out_of_scope_at": 0.0}).events()
+    found = table([], policy={"out_of_scope_at": 0.0, "look_below": 0.0}).events()
     assert kinds(found) == ["route", "token", "answer"]
     assert joined(found, "token") == found[-1]["data"]["answer"]
 
