@@ -88,7 +88,7 @@ def test_the_shipped_router_on_its_own_test_utterances(own_experts):
 
 def test_the_policy_decides_for_the_shipped_router(tiny, tmp_path):
     path = written(tmp_path / "t.jsonl", {"text": "how long does green tea steep", "label": "tea"})
-    tiny.__dict__["policy"] = tiny.policy.model_copy(update={"out_of_scope_at": 0.0})
+    tiny.__dict__["policy"] = tiny.policy.model_copy(update={"out_of_scope_at": 0.0, "look_below": 0.0})
     report = evaluate(tiny, "", test=path)
     assert report.results[0].metrics["accuracy"] == 0.0
     assert report.wrong[0]["predicted"] == "out_of_scope"
