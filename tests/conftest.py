@@ -82,7 +82,10 @@ def encoder() -> Encoder:
 def encoder_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where exported encoders are kept: the repository's own cache, so that the export of some ten seconds is made once a machine."""
     folder = ROOT / "indexes" / ".encoder"
-    return folder if os.access(folder.parent, os.W_OK) else tmp_path_factory.mktemp("encoder")
+    if not os.access(folder.parent, os.W_OK):
+        return tmp_path_factory.mktemp("encoder")
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
