@@ -34,8 +34,10 @@ index: install
 chat: index
 	@$(BIN)/switchyard ui --port $(PORT)
 
+# Handed over in the environment: pasted into the line, quotes and dollars of a question would be the shell's.
+ask: override export Q := $(value Q)
 ask: install
-	@$(BIN)/switchyard ask "$(Q)"
+	@$(BIN)/switchyard ask -- "$$Q"
 
 dev: .venv/.installed-dev
 	@$(BIN)/langgraph dev --no-browser --no-reload

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.errors import DocumentError, InputError
+from core.errors import InputError
 from experts.discovery import Expert, Item, check_name, load_expert, read_csv
 from retrieval.loaders import LOADERS, corpus_files, load_folder
 
@@ -69,11 +69,7 @@ def _items(questions: Path | None) -> list[Item]:
         return []
     if not questions.is_file():
         raise InputError(f"Expected a CSV file of questions at {questions}; found none.")
-    items = [Item(**row) for row in read_csv(questions, _COLUMNS)]
-    for n, item in enumerate(items, 1):
-        if item.split not in ("train", "dev", "test"):
-            raise DocumentError(f"{questions}, row {n}: expected the split train, dev or test; got {item.split!r}.")
-    return items
+    return [Item(**row) for row in read_csv(questions, _COLUMNS)]
 
 
 def _copy(docs: Path, corpus: Path) -> None:

@@ -1,7 +1,8 @@
 """Confidence: the calibrated probability that an answer is acceptable, from the route, the evidence and the draft.
 
-Two logistic regressions, one that may look at the draft and one that may not (for streaming). Fitted on the experts' `train` and `dev`
-questions, and on questions asked of the wrong expert, by `switchyard train confidence`; the weights ship in artifacts/confidence.
+Two logistic regressions, one that may look at the draft and one that may not (for streaming). Fitted on the experts' `train` questions, as
+they are, with the right document withheld and asked of the wrong expert, by `switchyard train confidence`; the weights ship in
+artifacts/confidence.
 """
 
 from __future__ import annotations

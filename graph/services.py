@@ -133,9 +133,11 @@ class Services:
     def _kept_vectors(self, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that every process needs, kept beside the router."""
         path = self.router_folder.parent / f"safety-{data_hash(texts, [self.encoder.fingerprint])}.npy"
-        if path.exists():
+        try:
             kept: Vectors = np.load(path)
             return kept
+        except (OSError, EOFError, ValueError):  # missing or broken: made anew
+            pass
         vectors = self.encoder.encode(texts)
         with _locked(path.parent):
             for other in path.parent.glob("safety-*.npy"):

@@ -103,5 +103,4 @@ class ExpertState(TypedDict, total=False):
     attempt: Annotated[int, UntrackedValue]
     solo: Annotated[bool, UntrackedValue]
     hits: Annotated[list[Hit], UntrackedValue]
-    draft: Annotated[dict[str, Any], UntrackedValue]
     drafts: Annotated[list[Draft], Collected]

@@ -83,13 +83,13 @@ def fallbacks(spec: str, settings: Settings) -> list[str]:
     return candidates if spec == READER else [*candidates, READER]
 
 
-def configured(settings: Settings) -> list[tuple[str, str | None]]:
-    """Every set and every default spec, each with None when it is usable, else with the one-line reason. For `doctor`.
+def configured(settings: Settings, *named: str) -> list[tuple[str, str | None]]:
+    """Every set, default and `named` spec (of an expert's card, say), each with None when it is usable, else with the one-line reason.
 
     Keys are not tried: only whether they are set.
     """
     specs = _known(settings, Tier.INFERIOR) + [s for pair in (*_DEFAULTS.values(), _LOCAL) for s in pair.values()]
-    return [(spec, _problem(spec, settings)) for spec in dict.fromkeys(specs)]
+    return [(spec, _problem(spec, settings)) for spec in dict.fromkeys([*specs, *named])]
 
 
 def _known(settings: Settings, first: Tier) -> list[str]:

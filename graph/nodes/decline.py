@@ -16,8 +16,8 @@ from graph.state import Context, Draft, State, Verdict
 UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
 _FOREIGN = {
     "der die das und ist wie wann warum nicht ein eine wer": "German",
-    "le la les est et pourquoi quand comment une des qui dans": "French",
-    "el los las es por cuándo cómo qué una para del": "Spanish",
+    "le la les du un est et pourquoi quand comment combien une des qui dans": "French",
+    "el los las es un por cuándo cuánto cuánta cómo qué una para del": "Spanish",
     "il lo gli perché quando come una è di che": "Italian",
 }
 

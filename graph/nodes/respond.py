@@ -12,7 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
-from core.types import Answer, Escalation, Hit, ModelUse, Notice, Outcome, Route, Tier
+from core.types import Answer, Escalation, Hit, Notice, Outcome, Route, Tier
 from graph.drafting import renumbered
 from graph.nodes.decide import best, reason
 from graph.services import Services
@@ -64,7 +64,7 @@ def compose(services: Services, state: State, thread: str, context: Context) -> 
         notices=list(dict.fromkeys(notices)),
         models=models,
         cost_usd=_total([m.cost_usd for m in models]),
-        cost_always_superior_usd=always_superior(services, found, models),
+        cost_always_superior_usd=always_superior(services, drafts),
         latency_ms=round((time.perf_counter() - state["started"]) * 1000, 2),
         thread_id=thread,
         run_id=uuid.uuid4().hex,
@@ -96,13 +96,13 @@ def escalation(services: Services, state: State) -> Escalation | None:
     return Escalation(best(weak).use.model, strong.use.model, reason(best(weak), services.policy))
 
 
-def always_superior(services: Services, found: Route, models: Sequence[ModelUse]) -> float | None:
-    """What the turn would have cost had the superior model been asked at once; None when its price is unknown."""
-    if not models:
-        return 0.0
-    asked = [m for m in models if m.tier == Tier.SUPERIOR] or [m for m in models if m.tier == Tier.INFERIOR]
-    spec = services.tiers(found.experts[0] if found.experts else None)[Tier.SUPERIOR]
-    return _total([cost_usd(spec, m.input_tokens, m.output_tokens, services.settings.home) for m in asked])
+def always_superior(services: Services, drafts: Sequence[Draft]) -> float | None:
+    """What the turn would have cost had the superior model been asked at once, once for each expert; None when a price is unknown."""
+    last = max(d.attempt for d in drafts)
+    asked = [d for d in drafts if d.use.tier == Tier.SUPERIOR] or [d for d in drafts if d.use.tier == Tier.INFERIOR and d.attempt == last]
+    specs = [services.tiers(d.expert or None)[Tier.SUPERIOR] for d in asked]
+    home = services.settings.home
+    return _total([cost_usd(spec, d.use.input_tokens, d.use.output_tokens, home) for spec, d in zip(specs, asked, strict=True)])
 
 
 def unknown_text(services: Services, found: Route) -> str:

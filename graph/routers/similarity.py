@@ -88,7 +88,10 @@ class SimilarityRouter:
         self._texts, self._of = list(rows), ["+".join(own) for own in rows.values()]
         self.labels = sorted({label for own in rows.values() for label in own}, key=lambda label: (label == OUT_OF_SCOPE, label))
         if len(self.labels) < 2:
-            raise InputError(f"A router needs examples of at least two labels; got {self.labels or 'no rows'}.")
+            raise InputError(
+                f"A router needs examples of at least two labels; got {self.labels or 'no rows'}. "
+                "Add another expert, or an out_of_scope.csv (text,split) beside the experts."
+            )
         self._vectors = self.encoder.encode(self._texts)
         targets = np.array([[1.0 if label in own else -1.0 for label in self.labels] for own in rows.values()])
         size = Counter(label for own in rows.values() for label in own)

@@ -199,7 +199,9 @@ def test_out_of_scope_is_declined_with_what_is_covered(table: Make) -> None:
     [
         ("Wie lange dauert das und warum?", "German"),
         ("Pourquoi est-ce que le thé est noir et amer?", "French"),
+        ("Combien de temps dure un cycle de sommeil ?", "French"),
         ("¿Cuándo y cómo es el té?", "Spanish"),
+        ("¿Cuánto dura un ciclo de sueño?", "Spanish"),
         ("Quando e perché il tè è nero?", "Italian"),
         ("Сколько заваривать чай?", "another script"),
     ],

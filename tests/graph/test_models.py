@@ -198,6 +198,12 @@ def test_what_the_superior_model_would_have_cost(table: Make) -> None:
     assert answer.cost_always_superior_usd == pytest.approx((use.input_tokens * 100 + use.output_tokens * 1000) / 1e6, abs=1e-8)
 
 
+def test_a_second_attempt_does_not_count_twice_as_a_superior_one(table: Make) -> None:
+    answer = priced(table, [BAD, BAD], [], {"weak": (1.0, 10.0), "strong": (100.0, 1000.0)}).ask(escalate=False)
+    _, last = answer.models
+    assert answer.cost_always_superior_usd == pytest.approx((last.input_tokens * 100 + last.output_tokens * 1000) / 1e6, abs=1e-8)
+
+
 @pytest.mark.parametrize(
     ("known", "cost", "always"), [({"strong": (1.0, 1.0)}, False, True), ({"weak": (1.0, 1.0)}, True, False), ({}, False, False)]
 )

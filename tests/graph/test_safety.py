@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core.settings import ROOT, Settings
@@ -81,3 +82,14 @@ def test_a_match_names_its_rule_its_expert_and_its_nearness(tiny: Services, tabl
 def test_harmless_examples_and_strangers_do_not_match(table: Callable[..., Table], text: str) -> None:
     services = table([]).services
     assert services.safety.match(services.encoder.encode([text])[0], services.policy) is None
+
+
+def test_broken_vectors_of_the_rules_are_made_anew(own_experts: Settings) -> None:
+    services = Services(own_experts)
+    before = services.safety.match(services.encoder.encode(["I spilled boiling tea over my arm"])[0], services.policy)
+    (kept,) = (own_experts.indexes_dir / ".router").glob("safety-*.npy")
+    kept.write_bytes(kept.read_bytes()[:200])
+    again = Services(own_experts)
+    assert before is not None
+    assert again.safety.match(again.encoder.encode(["I spilled boiling tea over my arm"])[0], again.policy) == before
+    assert len(np.load(kept)) == sum(len((*rule.examples, *rule.harmless)) for e in again.experts.values() for rule in e.card.safety)

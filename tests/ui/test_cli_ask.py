@@ -208,7 +208,15 @@ def test_ctrl_c_leaves_whole_lines_and_the_next_run_goes_on(switchyard, tmp_path
     source = written(tmp_path / "in.jsonl", *({"id": n, "text": STEEP} for n in range(400)))
     output = tmp_path / "out.jsonl"
     command = [sys.executable, "-m", "ui.cli", "ask", "--input", source, "--output", str(output)]
-    child = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        command,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A suite that runs in a shell's background inherits an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     while child.poll() is None and not (output.exists() and output.stat().st_size):
         time.sleep(0.02)
     child.send_signal(signal.SIGINT)

@@ -99,6 +99,15 @@ def test_doctor_names_what_keeps_it_from_answering(own_switchyard, own_experts, 
     assert own_switchyard("doctor").out.splitlines()[-1] == "6 problems to mend first."
 
 
+def test_doctor_looks_at_the_models_on_an_experts_card(own_switchyard, own_experts):
+    own_switchyard("index")
+    card = own_experts.experts_dir / "bees" / "expert.toml"
+    card.write_text(card.read_text() + '\n[models]\nsuperior = "openai:of-the-card"\n')
+    status, ok, found = doctor(own_switchyard)
+    assert (status, ok) == (1, False)
+    assert found["models", "openai:of-the-card"]["detail"].startswith("superior: OPENAI_API_KEY is not set")
+
+
 def test_doctor_says_which_setting_is_wrong(switchyard, monkeypatch):
     monkeypatch.setenv("SWITCHYARD_MODEL_RETRIES", "many")
     status, ok, found = doctor(switchyard)

@@ -136,7 +136,7 @@ def _models(shared: Services) -> Iterator[Finding]:
     from llms.registry import configured
 
     tiers = [(tier, spec) for name in (None, *shared.experts) for tier, spec in shared.tiers(name).items()]
-    for spec, reason in configured(shared.settings):
+    for spec, reason in configured(shared.settings, *(spec for _, spec in tiers)):
         roles = ", ".join(dict.fromkeys(str(tier) for tier, chosen in tiers if chosen == spec))
         if reason is None:
             yield Finding("models", spec, "ok", roles or "usable")

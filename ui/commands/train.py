@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from core.types import Tier
 from ui.console import OUT, progress
 
 app = typer.Typer(
@@ -55,8 +56,9 @@ def confidence(
     numbers = recipe.measure(fitted, found["dev"])
     OUT.print(recipe.threshold_table(fitted, found["dev"]))
     path = shared.settings.artifacts_dir / "confidence" / "weights.json"
+    models = ", ".join(sorted({shared.tiers(name)[Tier.INFERIOR] for name in shared.experts}))
     if not check:
-        recipe.write(fitted, numbers, f"{DATA}: fitted on train with local:reader, measured on dev", path)
+        recipe.write(fitted, numbers, f"{DATA}: fitted on train with {models}, measured on dev", path)
     _tell("Confidence on dev", numbers, str(path))
 
 
