@@ -6,6 +6,7 @@ Usage: python -m benchmarks.latency [--json]. Prints medians and 95th percentile
 from __future__ import annotations
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -36,10 +37,10 @@ def timed(call: Callable[[str], object], questions: Iterable[str]) -> tuple[floa
     return float(np.median(times)), float(np.percentile(times, 95))
 
 
-def cold_ask(question: str) -> None:
+def cold_ask(question: str, home: str) -> None:
     """The whole process of `switchyard ask`."""
     command = [sys.executable, "-m", "ui.cli", "ask", question, "--json"]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | {"SWITCHYARD_HOME": home})
 
 
 def cold_help(_: str) -> None:
@@ -56,7 +57,7 @@ def main() -> None:
         rows = {
             "routed decision (encode and route)": timed(lambda q: find_route(services, q), questions[1:]),
             "answer, warm, whole turn": timed(lambda q: run(q, Context(), given=services), questions[1:]),
-            "switchyard ask, cold process": timed(cold_ask, questions[:COLD_RUNS]),
+            "switchyard ask, cold process": timed(lambda q: cold_ask(q, home), questions[:COLD_RUNS]),
             "switchyard --help, cold process": timed(cold_help, questions[:COLD_RUNS]),
         }
     if "--json" in sys.argv:

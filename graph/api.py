@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sqlite3
 import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 
+from filelock import FileLock, Timeout
 from langchain_core.messages import HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
@@ -18,6 +21,8 @@ from core.types import Answer
 from graph.app import Compiled, build_graph, thread_memory
 from graph.services import Services, services
 from graph.state import Context, Input
+
+TURN_WAIT_S = 120.0
 
 
 def ask(
@@ -70,8 +75,10 @@ def run(question: str, context: Context, thread: str | None = None, given: Servi
 
 def events(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Iterator[dict[str, Any]]:
     """`stream` with a context of one's own."""
-    graph = compiled(given or services())
-    config: RunnableConfig = {"configurable": {"thread_id": thread or uuid.uuid4().hex}}
+    shared = given or services()
+    graph = compiled(shared)
+    name = thread or uuid.uuid4().hex
+    config: RunnableConfig = {"configurable": {"thread_id": name}}
     turn = cast(Input, {"messages": [HumanMessage(question)]})
     answer: dict[str, Any] = {}
     # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
@@ -79,17 +86,33 @@ def events(question: str, context: Context, thread: str | None = None, given: Se
     control = RunControl()
     run_of = graph.stream(turn, config, context=context, stream_mode=modes, subgraphs=True, durability="exit", control=control)  # type: ignore[call-overload]
     try:
-        for namespace, mode, data in run_of:
-            if mode == "custom":
-                yield data
-            elif not namespace:
-                answer = data.get("answer") or answer
+        with _one_turn_at_a_time(shared, name):
+            for namespace, mode, data in run_of:
+                if mode == "custom":
+                    yield data
+                elif not namespace:
+                    answer = data.get("answer") or answer
     except sqlite3.Error as error:
         raise StoreError(f"The turn could not be stored: {error}. Free some disk, or set SWITCHYARD_HOME to another folder.") from None
     finally:
         # A caller may close the stream half-way: LangGraph would wait for the model to finish.
         control.request_drain("the caller closed the stream")
     yield {"type": "answer", "data": answer}
+
+
+@contextmanager
+def _one_turn_at_a_time(shared: Services, thread: str) -> Iterator[None]:
+    """Over all processes: of two turns of a thread at once, the later checkpoint would forget the other."""
+    folder = shared.settings.home / "locks"
+    bucket = hashlib.sha256(thread.encode()).hexdigest()[:3]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / bucket, timeout=TURN_WAIT_S, thread_local=False):
+            yield
+    except Timeout:
+        raise StoreError(
+            "Another question of this conversation is still being answered. Wait for it, or start a new conversation."
+        ) from None
 
 
 @cache

@@ -33,7 +33,7 @@ from retrieval.reader import Weights, load_weights
 from retrieval.vectors import VectorStore
 from store.engine import engine
 
-RECIPE = 6
+RECIPE = 7
 """Raised whenever what the router is fitted on, or how, changes."""
 ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
 

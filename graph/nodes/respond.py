@@ -40,7 +40,7 @@ def compose(services: Services, state: State, thread: str, context: Context) -> 
     text, citations = renumbered(kept)
     # That a draft broke off matters only where it is part of the answer.
     notices = [n for d in drafts for n in d.notices if n.kind != "truncated" or d in kept]
-    if outcome is Outcome.UNKNOWN:
+    if outcome is Outcome.UNKNOWN and not kept:
         text, citations = unknown_text(services, found), []
     if name := state.get("safety"):
         notice = next(r.notice for e in services.experts.values() for r in e.card.safety if r.name == name)
@@ -75,9 +75,10 @@ def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[O
     """How the turn ended, and the drafts that make the answer."""
     if not found.experts:
         return Outcome.DECLINED, list(drafts)
-    fit = [d for d in drafts if d.streamed or (d.verdict.answers and d.verdict.confidence >= services.policy.answer_at)]
+    fit = [d for d in drafts if d.verdict.answers and (d.streamed or d.verdict.confidence >= services.policy.answer_at)]
     if not fit:
-        return Outcome.UNKNOWN, []
+        # What was streamed as final stays, also where the model found no answer at its end.
+        return Outcome.UNKNOWN, [d for d in drafts if d.streamed]
     strong = [d for d in fit if d.use.tier == Tier.SUPERIOR]
     last = max(d.attempt for d in fit)
     kept = strong or [d for d in fit if d.attempt == last]

@@ -33,7 +33,8 @@ from core.types import OUT_OF_SCOPE, Neighbour
 from retrieval.encoder import Encoder, Vectors
 from retrieval.vectors import VectorStore
 
-FORMAT = 3
+FORMAT = 4
+ARRAYS = ("vectors.npy", "votes.npy", "left_out.npy")
 NEAREST_DOCUMENTS = 3
 SHORTLIST = 8
 """Documents are only looked at for the labels with the highest votes: the cost of a route does not grow with the number of experts."""
@@ -137,7 +138,9 @@ class SimilarityRouter:
     def nearest(self, text: str, k: int) -> list[Neighbour]:
         """See `Router.nearest`."""
         cosines = self._vectors @ self.encoder.encode([text])[0]
-        return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in np.argsort(-cosines)[:k]]
+        nearest = np.argpartition(-cosines, min(k, len(cosines)) - 1)[:k]
+        found = [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in nearest]
+        return sorted(found, key=lambda neighbour: -neighbour.similarity)
 
     def vectors_of(self, label: str) -> Vectors:
         """The vectors of a label's examples, shape (n, dimensions)."""
@@ -155,9 +158,8 @@ class SimilarityRouter:
         """Write to `folder`, replacing what was there only when the new router is whole."""
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh = Path(mkdtemp(prefix=".new-", dir=folder.parent))
-        np.save(fresh / "vectors.npy", self._vectors)
-        np.save(fresh / "votes.npy", self._votes)
-        np.save(fresh / "left_out.npy", self._left_out)
+        for name, array in zip(ARRAYS, (self._vectors, self._votes, self._left_out), strict=True):
+            np.save(fresh / name, array)
         about = {
             "format": FORMAT,
             "kind": self.kind,
@@ -167,6 +169,7 @@ class SimilarityRouter:
             "labels": self.labels,
             "calibration": asdict(self.calibration),
             "data": data_hash(self._texts, self._of),
+            "checksums": {name: _checksum(fresh / name) for name in ARRAYS},
             "texts": self._texts,
             "of": self._of,
         }
@@ -184,9 +187,9 @@ class SimilarityRouter:
             router = cls(encoder, documents, sharpness=about["sharpness"], ridge=about["ridge"])
             router.labels, router._texts, router._of = about["labels"], about["texts"], about["of"]
             router.calibration = Calibration(**about["calibration"])
-            router._vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-            router._votes = np.load(folder / "votes.npy", mmap_mode="r")
-            router._left_out = np.load(folder / "left_out.npy", mmap_mode="r")
+            if about["checksums"] != {name: _checksum(folder / name) for name in ARRAYS}:
+                raise ValueError("its files are not those that were saved")
+            router._vectors, router._votes, router._left_out = (np.load(folder / name, mmap_mode="r") for name in ARRAYS)
             return router
         except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
             raise IndexFault(f"The router in {folder} cannot be read: {error}. Run: switchyard index --force") from None
@@ -212,6 +215,11 @@ def fit_calibration(scores: Floats, documents: Floats, truth: NDArray[np.int_], 
 def data_hash(texts: Sequence[str], labels: Sequence[str]) -> str:
     """Changes whenever an example does."""
     return hashlib.sha256("\0".join([*texts, *labels]).encode()).hexdigest()[:16]
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _inverse(matrix: NDArray[np.float32]) -> NDArray[np.float32]:
