@@ -24,7 +24,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
-BEFORE = ("Does a glass of wine help you sleep?", "What does a grinding noise when braking mean?", "How does a hybrid save fuel?")
+BEFORE = ("Does alcohol help you sleep?", "What does a grinding noise when braking mean?", "How does a hybrid save fuel?")
 QUESTION = "Why did the Model T get cheaper every year?"
 WIDE, NARROW = (1440, 1370), (390, 1000)
 LARGEST_BYTES = 300_000
