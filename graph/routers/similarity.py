@@ -79,6 +79,7 @@ class SimilarityRouter:
         self._vectors: Vectors = np.zeros((0, 0), np.float32)
         self._votes: NDArray[np.float32] = np.zeros((0, 0), np.float32)
         self._left_out: NDArray[np.float32] = np.zeros((0, 0), np.float32)
+        self._last: tuple[bytes, Vectors] = b"", self._vectors
 
     def fit(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """Learn from labelled examples. A text with several labels belongs to each of them.
@@ -93,7 +94,7 @@ class SimilarityRouter:
                 f"A router needs examples of at least two labels; got {self.labels or 'no rows'}. "
                 "Add another expert, or an out_of_scope.csv (text,split) beside the experts."
             )
-        self._vectors = self.encoder.encode(self._texts)
+        self._vectors, self._last = self.encoder.encode(self._texts), (b"", self._vectors)
         targets = np.array([[1.0 if label in own else -1.0 for label in self.labels] for own in rows.values()])
         size = Counter(label for own in rows.values() for label in own)
         distrust = np.array([max(size[label] for label in own) * len(self.labels) / len(self._of) for own in rows.values()])
@@ -137,7 +138,7 @@ class SimilarityRouter:
 
     def nearest(self, text: str, k: int) -> list[Neighbour]:
         """See `Router.nearest`."""
-        cosines = self._vectors @ self.encoder.encode([text])[0]
+        cosines = self._cosines(self.encoder.encode([text]))[0]
         nearest = np.argpartition(-cosines, min(k, len(cosines)) - 1)[:k]
         found = [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in nearest]
         return sorted(found, key=lambda neighbour: -neighbour.similarity)
@@ -147,8 +148,18 @@ class SimilarityRouter:
         return self._vectors[[own == label for own in self._of]]
 
     def _kernel(self, vectors: Vectors) -> NDArray[np.float32]:
-        kernel: NDArray[np.float32] = np.exp(2 * self.sharpness * (vectors @ self._vectors.T - 1))
+        kernel: NDArray[np.float32] = np.exp(2 * self.sharpness * (self._cosines(vectors) - 1))
         return kernel
+
+    def _cosines(self, vectors: Vectors) -> Vectors:
+        """To every example, shape (n, examples). The last question's are kept: probabilities and nearest examples both want them."""
+        question = vectors.tobytes() if len(vectors) == 1 else b""
+        known, cosines = self._last
+        if not question or question != known:
+            cosines = vectors @ self._vectors.T
+            if question:
+                self._last = question, cosines
+        return cosines
 
     @property
     def _oos(self) -> int | None:
