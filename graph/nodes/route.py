@@ -36,7 +36,8 @@ def find_route(services: Services, question: str, expert: str = "auto", kind: st
     router = services.router(kind)
     probabilities = router.predict_proba([question])[0]
     scores = {label: round(float(p), 6) for label, p in zip(router.labels, probabilities, strict=True)}
-    experts = choose(services, question, scores)
+    # Whoever names an expert has decided: nothing is to be looked into.
+    experts = choose(services, question, scores) if expert == "auto" else services.policy.choose(scores)
     found = Route(
         expert=None if not experts else experts[0] if len(experts) == 1 else experts,
         scores=scores,
