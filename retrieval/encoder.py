@@ -10,18 +10,15 @@ import hashlib
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import IndexFault, UnknownNameError
-
-if TYPE_CHECKING:
-    import onnxruntime
-    import tokenizers
+from retrieval.onnx_text import OnnxText
 
 Vectors = NDArray[np.float32]
 MAX_TOKENS = 256
@@ -47,7 +44,7 @@ class Encoder(Protocol):
 class OnnxEncoder:
     """The packaged MiniLM on ONNX Runtime; int8 by default, about 1 ms for a question on one thread.
 
-    Texts are encoded one at a time: dynamic int8 quantisation would otherwise make a vector depend on its batch.
+    See `OnnxText` on why texts are encoded one at a time.
     """
 
     dimensions = 384
@@ -56,7 +53,6 @@ class OnnxEncoder:
         self.cache_dir = cache_dir
         self.precision = precision
         self.threads = threads
-        self._one = lru_cache(maxsize=1024)(self._encode_one)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -69,41 +65,13 @@ class OnnxEncoder:
         return f"minilm-{self.precision}-{digest.hexdigest()[:12]}"
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """See `Encoder.encode`. The vectors of the last 1,024 short texts are kept."""
-        if not texts:
-            return np.zeros((0, self.dimensions), np.float32)
-        return np.stack([self._one(t) if len(t) <= 400 else self._encode_one(t) for t in texts])
-
-    def _encode_one(self, text: str) -> Vectors:
-        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
-        feeds = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        vector: Vectors = self._session.run(None, feeds)[0][0]
-        vector.flags.writeable = False
-        return vector
+        """See `Encoder.encode`."""
+        return self._model.vectors(texts) if texts else np.zeros((0, self.dimensions), np.float32)
 
     @cached_property
-    def _tokenizer(self) -> tokenizers.Tokenizer:
-        from tokenizers import Tokenizer
-
-        tokenizer = Tokenizer.from_file(str(packaged_model() / "tokenizer.json"))
-        tokenizer.enable_truncation(MAX_TOKENS)
-        tokenizer.no_padding()
-        return tokenizer
-
-    @cached_property
-    def _session(self) -> onnxruntime.InferenceSession:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+    def _model(self) -> OnnxText:
         path = exported_model(self.cache_dir / self.fingerprint, self.precision)
-        try:
-            return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # The library's errors share no base class.
-            reason = str(error).splitlines()[0]
-            raise IndexFault(f"The exported encoder in {path.parent} is corrupt: {reason} Delete that folder: it is made anew.") from None
+        return OnnxText(path, packaged_model() / "tokenizer.json", max_tokens=MAX_TOKENS, threads=self.threads)
 
 
 class SentenceTransformerEncoder:

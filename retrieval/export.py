@@ -1,7 +1,11 @@
-"""Child process of `retrieval.encoder`: export the packaged MiniLM to ONNX. Usage: python -m retrieval.export PATH int8|fp32."""
+"""Export a text model to ONNX, mean pooling and normalisation inside the graph.
+
+Also the child process of `retrieval.encoder`, which exports the packaged MiniLM: python -m retrieval.export PATH int8|fp32
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import warnings
@@ -10,19 +14,33 @@ from tempfile import TemporaryDirectory
 from typing import cast
 
 
-def export(target: Path, precision: str) -> None:
-    """Write the model, mean pooling and normalisation inside the graph, to `target`; renamed into place when whole."""
+def export(target: Path, precision: str, model: Path) -> None:
+    """Write the Hugging Face model in the folder `model` to `target`; renamed into place when whole."""
+    with TemporaryDirectory(dir=target.parent) as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        raw, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
+        _to_onnx(model, raw)
+        if precision == "int8":
+            from onnxruntime.quantization import QuantType, quantize_dynamic
+
+            # It advises a step that changes nothing for these models.
+            logging.disable(logging.WARNING)
+            try:
+                quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
+            finally:
+                logging.disable(logging.NOTSET)
+        (small if precision == "int8" else raw).replace(target)
+
+
+def _to_onnx(model: Path, target: Path) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
-    warnings.simplefilter("ignore")
     import torch
     from transformers import AutoModel
-
-    from retrieval.encoder import packaged_model
 
     class Pooled(torch.nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
-            self.bert = AutoModel.from_pretrained(packaged_model(), attn_implementation="eager")
+            self.bert = AutoModel.from_pretrained(model, attn_implementation="eager")
 
         def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
             hidden = self.bert(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -30,26 +48,21 @@ def export(target: Path, precision: str) -> None:
             mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1e-9)
             return cast(torch.Tensor, torch.nn.functional.normalize(mean, dim=1))
 
-    with TemporaryDirectory(dir=target.parent) as folder:
-        raw, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        ones = torch.ones(2, 8, dtype=torch.long)
-        axes = {0: "batch", 1: "tokens"}
-        torch.onnx.export(
-            Pooled().eval(),
-            (ones, ones),
-            str(raw),
-            input_names=["input_ids", "attention_mask"],
-            output_names=["vector"],
-            dynamic_axes={"input_ids": axes, "attention_mask": axes, "vector": {0: "batch"}},
-            opset_version=17,
-            dynamo=False,
-        )
-        if precision == "int8":
-            from onnxruntime.quantization import QuantType, quantize_dynamic
-
-            quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
-        (small if precision == "int8" else raw).replace(target)
+    ones = torch.ones(2, 8, dtype=torch.long)
+    axes = {0: "batch", 1: "tokens"}
+    torch.onnx.export(
+        Pooled().eval(),
+        (ones, ones),
+        str(target),
+        input_names=["input_ids", "attention_mask"],
+        output_names=["vector"],
+        dynamic_axes={"input_ids": axes, "attention_mask": axes, "vector": {0: "batch"}},
+        opset_version=17,
+        dynamo=False,
+    )
 
 
 if __name__ == "__main__":
-    export(Path(sys.argv[1]), sys.argv[2])
+    from retrieval.encoder import packaged_model
+
+    export(Path(sys.argv[1]), sys.argv[2], packaged_model())

@@ -114,5 +114,5 @@ def test_a_broken_export_says_what_to_do(tmp_path, minilm):
     folder = tmp_path / minilm.fingerprint
     folder.mkdir()
     (folder / "model.onnx").write_bytes(b"no model")
-    with pytest.raises(IndexFault, match=rf"^The exported encoder in {folder} is corrupt: .* Delete that folder"):
+    with pytest.raises(IndexFault, match=rf"^The exported model in {folder} is corrupt: .* Delete that folder"):
         OnnxEncoder(tmp_path).encode(["x"])

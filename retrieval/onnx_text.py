@@ -1,0 +1,66 @@
+"""A text model on ONNX Runtime, mean pooling and normalisation inside its graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import IndexFault
+
+if TYPE_CHECKING:
+    import onnxruntime
+    import tokenizers
+
+
+KEPT, SHORT = 1024, 400
+
+
+class OnnxText:
+    """Opens `model` (ONNX) and `tokenizer` (tokenizer.json). Raises IndexFault for a file that is broken.
+
+    One text at a time: dynamic int8 quantisation would otherwise make a vector depend on its batch. The vectors of the last 1,024 short
+    texts are kept: a question is looked at more than once.
+    """
+
+    def __init__(self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1) -> None:
+        self._session = _session(model, threads)
+        self._tokenizer = _tokenizer(tokenizer, max_tokens)
+        self._kept = lru_cache(maxsize=KEPT)(self._vector)
+
+    def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Shape (len(texts), dimensions), rows of unit length; at least one text."""
+        return np.stack([self._kept(text) if len(text) <= SHORT else self._vector(text) for text in texts])
+
+    def _vector(self, text: str) -> NDArray[np.float32]:
+        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+        found: NDArray[np.float32] = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+        found.flags.writeable = False
+        return found
+
+
+def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # The library's errors share no base class.
+        reason = str(error).splitlines()[0]
+        raise IndexFault(f"The exported model in {model.parent} is corrupt: {reason} Delete that folder: it is made anew.") from None
+
+
+def _tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(max_tokens)
+    tokenizer.no_padding()
+    return tokenizer
