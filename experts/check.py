@@ -39,12 +39,13 @@ class DeadReference:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a check found. The share of near-duplicates is in [0, 1]."""
+    """What a check found. `spanning`: utterances that stand in another expert's file too. The share of near-duplicates is in [0, 1]."""
 
     expert: str
     documents: int
     questions: int
     utterances: int
+    spanning: int
     collisions: list[Pair]
     near_duplicates: list[Pair]
     dead_references: list[DeadReference]
@@ -74,13 +75,17 @@ def check(expert: Expert, experts: Mapping[str, Expert], encoder: Encoder) -> Re
     documents, unreadable = _read(expert)
     questions, utterances = expert.questions(), expert.utterances()
     others = [(text, e.name) for e in experts.values() if e.name != expert.name for text in e.utterances()]
+    # What belongs to two experts stands in both files, word for word: that is no accident.
+    spanning = set(utterances) & {text for text, _ in others}
+    others = [(text, label) for text, label in others if text not in spanning]
     others += [(text, OUT_OF_SCOPE) for text in out_of_scope(expert.folder.parent)]
     return Report(
         expert=expert.name,
         documents=len(documents),
         questions=len(questions),
         utterances=len(utterances),
-        collisions=_collisions(utterances, others, encoder),
+        spanning=len(spanning),
+        collisions=_collisions([text for text in utterances if text not in spanning], others, encoder),
         near_duplicates=_near_duplicates(utterances, expert.name, encoder),
         dead_references=[
             DeadReference(item.question, item.document, problem)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core.errors import IndexFault
+from core.errors import DocumentError, IndexFault
 from experts.discovery import Expert
 from retrieval import index as store
 from retrieval.chunking import chunk
@@ -42,6 +42,19 @@ def build_index(expert: Expert, encoder: Encoder, folder: Path, progress: Callab
     built = store.assemble(passages, encoder, corpus=corpus, questions=questions, progress=progress)
     store.save(built, folder / expert.name)
     return store.load(folder / expert.name)
+
+
+def unbuildable(expert: Expert, folder: Path) -> str | None:
+    """Why no index of the expert can be built in `folder`, in one line: a document that cannot be read, or a file in the folder's place."""
+    try:
+        passages = chunk(load_folder(expert.corpus))
+        expert.questions("train")
+    except DocumentError as error:
+        return str(error)
+    if not passages:
+        return f"Expected at least one document with text in {expert.corpus}; found none. Put documents there."
+    in_the_way = next((p for p in (folder, folder / expert.name) if p.exists() and not p.is_dir()), None)
+    return f"{in_the_way}: expected a folder for the index; that is a file. Move it away." if in_the_way else None
 
 
 def index_state(expert: Expert, encoder: Encoder, folder: Path, *, whole: bool = False) -> str:
