@@ -41,6 +41,7 @@ class Settings(BaseModel):
     artifacts_dir: Path = ROOT / "artifacts"
     database_url: SecretStr | None = None
     encoder: str = "minilm-int8"
+    router: str = Field("auto", description="the kind of router that decides where no other is asked for; see .env.example")
     inferior: str | None = None
     superior: str | None = None
     general: str | None = Field(None, description="answers out-of-scope questions, marked as ungrounded")
@@ -75,6 +76,7 @@ _FROM_ENV = {
     "SWITCHYARD_INDEXES": "indexes_dir",
     "SWITCHYARD_ARTIFACTS": "artifacts_dir",
     "SWITCHYARD_ENCODER": "encoder",
+    "SWITCHYARD_ROUTER": "router",
     "SWITCHYARD_INFERIOR": "inferior",
     "SWITCHYARD_SUPERIOR": "superior",
     "SWITCHYARD_GENERAL": "general",

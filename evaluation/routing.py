@@ -8,79 +8,30 @@ judged by the policy's decision, a fitted one by its most probable label.
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from core.errors import InputError, UnknownNameError
-from core.types import OUT_OF_SCOPE
+from core.errors import IndexFault, InputError
+from core.types import OUT_OF_SCOPE, Tier
 from evaluation.data import Labelled, Mapped, read_labelled
-from evaluation.metrics import Floats, Ints, Rows, auroc, ece, macro_f1, recall_when_keeping, reliability
-from evaluation.results import Confusion, Measure, Progress, Report, Result, average, result, silent
+from evaluation.encoding import RememberingEncoder
+from evaluation.metrics import Ints
+from evaluation.results import Progress, Report, silent
+from evaluation.routed import Routed, judge
 from experts.examples import held_out_examples
 from graph.nodes.route import find_route
-from graph.routers.similarity import SimilarityRouter
+from graph.routers.base import Router, ordered
+from graph.routers.kinds import BASELINES, KEYLESS, check_kind
+from graph.routers.saved import size_mb
 from graph.services import Services
-from retrieval.encoder import Encoder, Vectors
-from retrieval.text import terms
 
 FOLDS = 5
-SHIPPED = "similarity"
-CONFUSION_LABELS = 12
-_OBVIOUS = {
-    "sleep": """
-        sleep sleeping sleeps slept asleep sleepy sleepless sleepwalk sleepwalking sleeper oversleep nap naps napping bed bedtime night
-        nights nightly overnight tonight midnight dream dreams dreaming dreamt nightmare nightmares insomnia insomniac snore snores
-        snoring apnea apnoea rem nrem melatonin circadian narcolepsy narcoleptic drowsy drowsiness tired tiredness pillow mattress doze
-        dozing snooze wake wakes waking woke awake awakening yawn yawning cpap hypnagogic parasomnia polysomnography
-    """,
-    "car": """
-        car cars auto automobile automobiles automotive vehicle vehicles drive drives driving driver drove engine engines motor motors
-        tyre tyres tire tires brake brakes braking oil petrol gasoline gas diesel fuel gear gears gearbox clutch transmission exhaust
-        wheel wheels steering windscreen windshield bonnet hood bumper airbag airbags seatbelt dashboard headlight headlights radiator
-        battery spark plug plugs carburettor carburetor hybrid turbo mileage mpg ford toyota honda bmw mercedes benz volkswagen porsche
-        tesla ferrari chevrolet chrysler volvo fiat nissan mechanic garage horsepower sedan suv
-    """,
-}
-
-
-def no_obvious_words(text: str, expert: str) -> bool:
-    """Whether an utterance has none of the words that give the expert's domain away. Raises KeyError for an expert without a list."""
-    return not set(terms(text)) & set(terms(_OBVIOUS[expert]))
-
-
-@dataclass(frozen=True, slots=True)
-class Routed:
-    """What a router said: a distribution a row over `labels`, the label decided on (its number), and the time it took."""
-
-    name: str
-    labels: list[str]
-    probabilities: Floats
-    decided: Ints
-    seconds: list[float]
-    baseline: bool = False
-
-
-class _Remembering:
-    """An encoder that keeps every vector and the time it took, so that five fits encode once and a decision is still timed as if cold."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.fingerprint, self.dimensions = encoder.fingerprint, encoder.dimensions
-        self.seconds: dict[str, float] = {}
-        self._encoder = encoder
-        self._kept: dict[str, Vectors] = {}
-
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """See `Encoder.encode`."""
-        for text in texts:
-            if text not in self._kept:
-                start = time.perf_counter()
-                self._kept[text] = self._encoder.encode([text])[0]
-                self.seconds[text] = time.perf_counter() - start
-        return np.stack([self._kept[text] for text in texts])
+ALL = "all"
 
 
 def evaluate(
@@ -93,24 +44,30 @@ def evaluate(
     mapping: Mapped | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Judge `routers` (the default one where none is named). Raises InputError for files or names that cannot be used."""
-    kinds = list(dict.fromkeys(routers)) or [SHIPPED]
-    for kind in kinds:
-        if kind != SHIPPED:
-            raise UnknownNameError("router", kind, [SHIPPED])
+    """Judge `routers` (the default one where none is named; `all`: every kind that needs no model's key), and the baselines.
+
+    Raises InputError for files or names that cannot be used, IndexFault for a named router that is not trained.
+    """
+    kinds = [check_kind(kind) for kind in dict.fromkeys(KEYLESS if ALL in routers else routers)] or [services.router_kind]
     rows = read_labelled(test, mapping or {}) if test else _own_rows(services)
     learnt = read_labelled(train, mapping or {}) if train else []
-    labels = sorted({r.label for r in [*rows, *learnt]}, key=lambda label: (label == OUT_OF_SCOPE, label))
+    labels = ordered({r.label for r in [*rows, *learnt]})
     services.encoder.encode(["The first text loads the model."])
-    if not learnt and set(labels) <= {*services.experts, OUT_OF_SCOPE}:
-        said = [_shipped(services, kind, rows, progress) for kind in kinds]
+    if not learnt and set(labels) <= services.trained.labels | {OUT_OF_SCOPE}:
+        labels, say = ordered(services.trained.labels | {OUT_OF_SCOPE}), partial(_trained, services, rows=rows, progress=progress)
     elif learnt:
-        said = [_fitted(services.encoder, kind, labels, learnt, rows, progress(f"Routing ({kind})", len(rows))) for kind in kinds]
+        say = partial(_fitted, services, rows=rows, learnt=learnt, encoder=RememberingEncoder(services.encoder), progress=progress)
     else:
-        said = [_cross_validated(services.encoder, kind, labels, rows, progress(f"Routing ({kind})", len(rows))) for kind in kinds]
-    majority = Counter(r.label for r in learnt or rows).most_common(1)[0][0]
-    said += [_random(said[0].labels, len(rows)), _majority(said[0].labels, majority, len(rows))]
-    return judge(rows, said, command)
+        say = partial(_cross_validated, services, rows=rows, encoder=RememberingEncoder(services.encoder), progress=progress)
+    said, notes = [], _notes(rows, learnt)
+    for kind in [*kinds, *(b for b in BASELINES if b not in kinds)]:
+        try:
+            said.append(say(kind, labels))
+        except (InputError, IndexFault) as error:
+            if ALL not in routers:
+                raise
+            notes.append(f"{kind} is left out. {error}")
+    return judge(rows, said, command, notes)
 
 
 def _own_rows(services: Services) -> list[Labelled]:
@@ -122,45 +79,94 @@ def _own_rows(services: Services) -> list[Labelled]:
     return [Labelled(text, label) for text, label in zip(texts, labels, strict=True)]
 
 
-def _shipped(services: Services, kind: str, rows: Sequence[Labelled], progress: Progress) -> Routed:
+def _notes(rows: Sequence[Labelled], learnt: Sequence[Labelled]) -> list[str]:
+    both = len({r.text for r in rows} & {r.text for r in learnt})
+    return [f"{both} of the texts stand in the training file too: the numbers flatter whoever learns by heart."] if both else []
+
+
+def _trained(services: Services, kind: str, labels: Sequence[str], *, rows: Sequence[Labelled], progress: Progress) -> Routed:
+    """The application's own router, as it decides: by the policy."""
     router = services.router(kind)
+    if kind in BASELINES:
+        return listen(router, labels, rows, progress(f"Routing ({kind})", len(rows)))
     advance, probabilities, decided, seconds = progress(f"Routing ({kind})", len(rows)), [], [], []
     for row in rows:
         start = time.perf_counter()
         found = find_route(services, row.text, kind=kind)
         seconds.append(time.perf_counter() - start)
-        probabilities.append([found.scores[label] for label in router.labels])
-        decided.append(router.labels.index(found.experts[0] if found.experts else OUT_OF_SCOPE))
+        probabilities.append([found.scores.get(label, 0.0) for label in labels])
+        decided.append(labels.index(found.experts[0] if found.experts else OUT_OF_SCOPE))
         advance(1)
-    return Routed(kind, router.labels, np.array(probabilities), np.array(decided), seconds)
+    return Routed(kind, list(labels), np.array(probabilities), np.array(decided), seconds, size_mb=_size(router))
 
 
 def _fitted(
-    encoder: Encoder, kind: str, labels: Sequence[str], learnt: Sequence[Labelled], rows: Sequence[Labelled], advance: Callable[[int], None]
+    services: Services,
+    kind: str,
+    labels: Sequence[str],
+    *,
+    rows: Sequence[Labelled],
+    learnt: Sequence[Labelled],
+    encoder: RememberingEncoder,
+    progress: Progress,
 ) -> Routed:
-    router = SimilarityRouter(encoder).fit([r.text for r in learnt], [r.label for r in learnt])
-    columns, probabilities, seconds = [labels.index(label) for label in router.labels], np.zeros((len(rows), len(labels))), []
-    for n, row in enumerate(rows):
-        start = time.perf_counter()
-        probabilities[n, columns] = router.predict_proba([row.text])[0]
-        seconds.append(time.perf_counter() - start)
-        advance(1)
-    return Routed(kind, list(labels), probabilities, probabilities.argmax(axis=1), seconds)
+    done = progress(f"Fitting ({kind})", 1)
+    settings = {"model": services.tiers(None)[Tier.INFERIOR]} if kind == "llm" else {}
+    router = services.trained.new(kind, set(), encoder=encoder, **settings).fit([r.text for r in learnt], [r.label for r in learnt])
+    done(1)
+    return listen(router, labels, rows, progress(f"Routing ({kind})", len(rows)), encoder)
 
 
 def _cross_validated(
-    encoder: Encoder, kind: str, labels: Sequence[str], rows: Sequence[Labelled], advance: Callable[[int], None]
+    services: Services, kind: str, labels: Sequence[str], *, rows: Sequence[Labelled], encoder: RememberingEncoder, progress: Progress
 ) -> Routed:
-    kept, fold_of = _Remembering(encoder), folds([r.label for r in rows])
-    probabilities, seconds = np.zeros((len(rows), len(labels))), np.zeros(len(rows))
-    for fold in sorted(set(fold_of.tolist())):
-        inside, outside = np.flatnonzero(fold_of == fold).tolist(), np.flatnonzero(fold_of != fold).tolist()
-        held_out = [rows[i] for i in inside]
-        part = _fitted(kept, kind, labels, [rows[i] for i in outside], held_out, advance)
-        probabilities[inside] = part.probabilities
-        first_sight = [kept.seconds[r.text] for r in held_out]
-        seconds[inside] = np.add(part.seconds, first_sight)
-    return Routed(kind, list(labels), probabilities, probabilities.argmax(axis=1), seconds.tolist())
+    fold_of = folds([r.label for r in rows])
+    found = Routed(kind, list(labels), np.zeros((len(rows), len(labels))), np.zeros(len(rows), np.int64), [], np.zeros(len(rows)))
+    seconds = np.zeros(len(rows))
+    for fold in np.unique(fold_of):
+        inside, outside = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
+        held_out, learnt = [rows[i] for i in inside.tolist()], [rows[i] for i in outside.tolist()]
+        part = _fitted(services, kind, labels, rows=held_out, learnt=learnt, encoder=encoder, progress=progress)
+        found.probabilities[inside], found.decided[inside], found.unfamiliar[inside] = part.probabilities, part.decided, part.unfamiliar
+        if part.seconds:
+            seconds[inside] = part.seconds
+    return replace(found, seconds=seconds.tolist() if seconds.any() else [], size_mb=part.size_mb, baseline=kind in BASELINES)
+
+
+def listen(
+    router: Router,
+    labels: Sequence[str],
+    rows: Sequence[Labelled],
+    advance: Callable[[int], None],
+    encoder: RememberingEncoder | None = None,
+) -> Routed:
+    """Ask a router one text at a time; `labels` are the columns of what comes back, which may be more than the router knows.
+
+    `encoder`: the router's own, where it remembers texts, so that the time it has saved is added again.
+    """
+    columns, probabilities, seconds = [labels.index(label) for label in router.labels], np.zeros((len(rows), len(labels))), []
+    for n, row in enumerate(rows):
+        start, saved = time.perf_counter(), encoder.saved if encoder else 0.0
+        probabilities[n, columns] = router.predict_proba([row.text])[0]
+        seconds.append(time.perf_counter() - start + (encoder.saved - saved if encoder else 0.0))
+        advance(1)
+    baseline = router.kind in BASELINES
+    return Routed(
+        router.kind,
+        list(labels),
+        probabilities,
+        probabilities.argmax(axis=1),
+        [] if baseline else seconds,
+        -router.familiarity([r.text for r in rows]),
+        None if baseline else _size(router),
+        baseline,
+    )
+
+
+def _size(router: Router) -> float:
+    with TemporaryDirectory() as made:
+        router.save(Path(made) / "router")
+        return size_mb(Path(made) / "router")
 
 
 def folds(labels: Sequence[str], count: int = FOLDS) -> Ints:
@@ -170,87 +176,3 @@ def folds(labels: Sequence[str], count: int = FOLDS) -> Ints:
     fold_of = np.empty(len(labels), np.int64)
     fold_of[by_label] = np.arange(len(labels)) % count
     return fold_of
-
-
-def _random(labels: list[str], n: int) -> Routed:
-    drawn = np.random.default_rng(0).dirichlet(np.ones(len(labels)), n)
-    return Routed("random", labels, drawn, drawn.argmax(axis=1), [], baseline=True)
-
-
-def _majority(labels: list[str], label: str, n: int) -> Routed:
-    certain = np.tile(np.eye(len(labels))[labels.index(label)], (n, 1))
-    return Routed("majority", labels, certain, certain.argmax(axis=1), [], baseline=True)
-
-
-def judge(rows: Sequence[Labelled], said: Sequence[Routed], command: str) -> Report:
-    """Compare what routers (all over the same labels) said of `rows` with the rows' labels. The wrong items are those of the best one."""
-    labels = said[0].labels
-    truth = np.array([labels.index(r.label) for r in rows])
-    best = max((s for s in said if not s.baseline), key=lambda s: float((s.decided == truth).mean()))
-    counts = np.zeros((len(labels), len(labels)), np.int64)
-    np.add.at(counts, (truth, best.decided), 1)
-    return Report(
-        "routing",
-        len(rows),
-        command,
-        ["accuracy", "macro_f1", "in_scope_accuracy", "oos_auroc"],
-        [_result(s, rows, truth) for s in said],
-        _wrong(best, rows, truth),
-        reliability=reliability(_confidence(best), best.decided == truth),
-        confusion=Confusion(labels, counts) if len(labels) <= CONFUSION_LABELS else None,
-    )
-
-
-def _result(said: Routed, rows: Sequence[Labelled], truth: Ints) -> Result:
-    right = said.decided == truth
-    out = np.array([r.label == OUT_OF_SCOPE for r in rows])
-    scores = _out_of_scope_scores(said)
-    unobvious = np.array([r.label in _OBVIOUS and no_obvious_words(r.text, r.label) for r in rows])
-    measures = {
-        "accuracy": average(right),
-        "macro_f1": Measure(len(rows), lambda at: macro_f1(truth[at], said.decided[at])),
-        "in_scope_accuracy": average(right[~out]),
-    }
-    measures |= {f"recall.{label}": average(right[truth == n]) for n, label in enumerate(said.labels) if (truth == n).any()}
-    for value in sorted({g for r in rows for g in r.groups} - set(said.labels)):
-        measures[f"recall.{value}"] = average(right[[value in r.groups for r in rows]])
-    if unobvious.any():
-        measures["recall.no_obvious_words"] = average(right[unobvious])
-    if out.any():
-
-        def apart(at: Rows) -> tuple[Floats, Floats]:
-            return scores[at][out[at]], scores[at][~out[at]]
-
-        measures["oos_auroc"] = Measure(len(rows), lambda at: auroc(*apart(at)))
-        measures["oos_recall@95"] = Measure(len(rows), lambda at: recall_when_keeping(*apart(at)))
-    # Resampling rows makes calibration look worse than it is, so ece has no bootstrap interval.
-    plain: dict[str, float | None] = {"ece": ece(_confidence(said), right)}
-    if unobvious.any():
-        plain["n.no_obvious_words"] = float(unobvious.sum())
-    return result(said.name, measures, plain=plain, seconds=said.seconds, baseline=said.baseline)
-
-
-def _confidence(said: Routed) -> Floats:
-    """The probability of what was decided."""
-    return said.probabilities[np.arange(len(said.decided)), said.decided]
-
-
-def _out_of_scope_scores(said: Routed) -> Floats:
-    """The probability of out_of_scope; for a router that has not learnt it, how unsure it is."""
-    if OUT_OF_SCOPE in said.labels and (column := said.probabilities[:, said.labels.index(OUT_OF_SCOPE)]).any():
-        return column
-    unsure: Floats = 1 - said.probabilities.max(axis=1)
-    return unsure
-
-
-def _wrong(said: Routed, rows: Sequence[Labelled], truth: Ints) -> list[dict[str, object]]:
-    confidence = _confidence(said)
-    return [
-        {
-            "text": rows[n].text,
-            "label": rows[n].label,
-            "predicted": said.labels[said.decided[n]],
-            "confidence": round(float(confidence[n]), 4),
-        }
-        for n in np.flatnonzero(said.decided != truth).tolist()
-    ]

@@ -24,13 +24,18 @@ class Match:
 class SafetyRules:
     """All rules of all experts."""
 
-    def __init__(self, experts: dict[str, Expert], encode: Callable[[Sequence[str]], Vectors], background: Vectors) -> None:
-        """`background`: vectors of out-of-scope examples, shape (n, dimensions): a question that lies among them is not about a rule."""
+    def __init__(self, experts: dict[str, Expert], encode: Callable[[Sequence[str]], Vectors], background: Sequence[str]) -> None:
+        """`background`: out-of-scope examples.
+
+        A question that lies among them, or among the experts' own questions, which ask for knowledge, is not about a rule.
+        """
         self._rules = [(rule, e.name) for e in experts.values() for rule in e.card.safety]
-        groups = [*(rule.examples for rule, _ in self._rules), [text for rule, _ in self._rules for text in rule.harmless]]
+        groups: list[Sequence[str]] = [rule.examples for rule, _ in self._rules]
+        groups.append([text for rule, _ in self._rules for text in rule.harmless])
+        groups += [background, [item.question for e in experts.values() for item in e.questions("train")]] if self._rules else [(), ()]
         vectors = encode([text for group in groups for text in group])
-        *self._examples, self._harmless = np.split(vectors, np.cumsum([len(group) for group in groups])[:-1])
-        self._background = background
+        *self._examples, self._harmless, elsewhere, ordinary = np.split(vectors, np.cumsum([len(group) for group in groups])[:-1])
+        self._backgrounds = (elsewhere, ordinary)
 
     def match(self, vector: Vectors, policy: Policy) -> Match | None:
         """The rule whose examples lie nearest to the question, when they are near enough, and nearer than the harmless ones."""
@@ -38,7 +43,7 @@ class SafetyRules:
             return None
         best = [_nearness(examples, vector) for examples in self._examples]
         n = int(np.argmax(best))
-        harmless, background = _nearness(self._harmless, vector), _nearness(self._background, vector)
+        harmless, background = _nearness(self._harmless, vector), max(_nearness(texts, vector) for texts in self._backgrounds)
         if best[n] < policy.safety_at or best[n] < harmless or best[n] < background - policy.safety_background:
             return None
         rule, expert = self._rules[n]

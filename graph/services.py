@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -13,19 +14,25 @@ from threading import RLock
 import numpy as np
 from filelock import FileLock
 from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage
 from sqlalchemy import Engine
 from threadpoolctl import threadpool_limits
 
-from core.errors import IndexFault, UnknownNameError
+from core.errors import DocumentError, IndexFault
 from core.settings import Settings, settings
-from core.types import OUT_OF_SCOPE, Tier
-from experts.discovery import Expert, discover, pick
+from core.types import Tier
+from experts.discovery import Expert, discover, out_of_scope, pick
 from experts.examples import router_examples, router_files
 from experts.indexes import open_index
 from graph.confidence import Confidence
+from graph.difficulty import DifficultyRouter
 from graph.policy import Policy, load_policy
-from graph.routers.similarity import SimilarityRouter, data_hash
+from graph.routers.base import Router
+from graph.routers.saved import ABOUT, data_hash
+from graph.routers.similarity import SimilarityRouter
 from graph.safety import SafetyRules
+from graph.trained import Trained, written
+from llms.call import stream
 from llms.registry import load_model, tiers
 from retrieval.encoder import Encoder, Vectors, load_encoder
 from retrieval.index import Index, corpus_hash
@@ -35,6 +42,7 @@ from store.engine import engine
 
 RECIPE = 7
 """Raised whenever what the router is fitted on, or how, changes."""
+AUTO = "auto"
 ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
 
 
@@ -61,6 +69,12 @@ class Services:
         return discover(self.settings.experts_dir)
 
     @cached_property
+    def lone(self) -> str | None:
+        """The only expert where there is no out-of-scope bank either: every question is its own, and there is nothing to route."""
+        name, *others = self.experts
+        return None if others or out_of_scope(self.settings.experts_dir, "train") else name
+
+    @cached_property
     def policy(self) -> Policy:
         """The thresholds."""
         return load_policy(self.settings.home, self.settings.artifacts_dir)
@@ -78,7 +92,14 @@ class Services:
     @cached_property
     def safety(self) -> SafetyRules:
         """The safety rules of all experts."""
-        return SafetyRules(self.experts, self._kept_vectors, self.router().vectors_of(OUT_OF_SCOPE))
+        return SafetyRules(self.experts, self._kept_vectors, out_of_scope(self.settings.experts_dir, "train"))
+
+    @cached_property
+    def difficulty(self) -> DifficultyRouter | None:
+        """The trained difficulty router: the user's own, else the shipped one; None where there is none. Raises IndexFault."""
+        folders = (root / "difficulty" for root in (self.settings.home, self.settings.artifacts_dir))
+        folder = next((f for f in folders if (f / ABOUT).exists()), None)
+        return DifficultyRouter.load(folder, self.encoder, ask=self.ask) if folder else None
 
     @property
     def engine(self) -> Engine:
@@ -94,9 +115,9 @@ class Services:
         folder = self.settings.indexes_dir
         with self._lock:
             kept = self._indexes.get(name)
-            if kept is None or _written(folder / name) != kept[0]:
+            if kept is None or written(folder / name / "manifest.json") != kept[0]:
                 index = open_index(self.expert(name), self.encoder, folder)
-                self._indexes[name] = kept = (_written(folder / name), index)
+                self._indexes[name] = kept = (written(folder / name / "manifest.json"), index)
             return kept[1]
 
     def model(self, spec: str) -> BaseChatModel:
@@ -113,22 +134,42 @@ class Services:
         own = [m for m in (self.settings.expert.get(name), self.expert(name).card.models) if m]
         return tiers(self.settings, *own)
 
-    def router(self, kind: str | None = None) -> SimilarityRouter:
-        """The router of `kind`; `similarity` is fitted on first use and whenever its examples change."""
-        if kind not in (None, "similarity"):
-            raise UnknownNameError("router", str(kind), ["similarity"])
-        with self._lock:
-            return self._similarity
+    def router(self, kind: str | None = None) -> Router:
+        """The router of `kind`, by default the one that decides; see `Trained.router`."""
+        return self.trained.router(kind or self.router_kind)
+
+    @property
+    def router_kind(self) -> str:
+        """The kind of router that decides where no other is asked for."""
+        chosen = self.settings.router
+        return self.trained.best if chosen == AUTO else chosen
+
+    @cached_property
+    def trained(self) -> Trained:
+        """The routers that were trained, opened on first use."""
+        return Trained(self)
+
+    def ask(self, spec: str, messages: list[BaseMessage]) -> str:
+        """The whole answer of a chat model, within the deadline of the settings. Raises ModelError, InputError."""
+        return "".join(stream(self.model(spec), spec, Tier.INFERIOR, messages, settings=self.settings))
+
+    @cached_property
+    def examples_hash(self) -> str:
+        """Changes whenever an example that the routers learn from does."""
+        return corpus_hash(router_files(self.experts, self.settings.experts_dir), str(sorted(self.experts)))
 
     @cached_property
     def router_folder(self) -> Path:
-        """Where the router that fits the present examples is kept, whether it is there or not."""
-        files = router_files(self.experts, self.settings.experts_dir)
-        of = f"{RECIPE}:{self.encoder.fingerprint}:{sorted(self.experts)}"
-        return self.settings.indexes_dir / ".router" / corpus_hash(files, of)
+        """Where the similarity router that fits the present examples is kept, whether it is there or not."""
+        of = hashlib.sha256(f"{RECIPE}:{self.encoder.fingerprint}:{self.examples_hash}".encode()).hexdigest()
+        return self.settings.indexes_dir / ".router" / of[:16]
 
-    def _documents(self, label: str) -> VectorStore | None:
-        return self.index(label).vectors if label in self.experts else None
+    def documents(self, label: str) -> VectorStore | None:
+        """The vectors of an expert's passages; None for any other label."""
+        try:
+            return self.index(label).vectors if label in self.experts else None
+        except DocumentError:  # that expert says so when it is asked; the others need not wait for it
+            return None
 
     def _kept_vectors(self, texts: Sequence[str]) -> Vectors:
         """Vectors of texts that every process needs, kept beside the router."""
@@ -147,15 +188,16 @@ class Services:
         return vectors
 
     @cached_property
-    def _similarity(self) -> SimilarityRouter:
+    def similarity(self) -> SimilarityRouter:
+        """The router of the kind `similarity`, which fits itself on first use."""
         experts, folder = self.experts, self.router_folder
         home = folder.parent
         try:
-            return SimilarityRouter.load(folder, self.encoder, self._documents)
+            return SimilarityRouter.load(folder, self.encoder, self.documents)
         except IndexFault:
             pass
         print("Fitting the router ...", file=sys.stderr)
-        fitted = SimilarityRouter(self.encoder, self._documents).fit(*router_examples(experts, self.settings.experts_dir))
+        fitted = SimilarityRouter(self.encoder, self.documents).fit(*router_examples(experts, self.settings.experts_dir))
         with _locked(home):
             fitted.save(folder)
             for other in home.glob("[0-9a-f]*"):
@@ -179,10 +221,3 @@ def _locked(home: Path) -> Iterator[None]:
 def services() -> Services:
     """The process's services."""
     return Services()
-
-
-def _written(folder: Path) -> int:
-    try:
-        return (folder / "manifest.json").stat().st_mtime_ns
-    except OSError:
-        return 0

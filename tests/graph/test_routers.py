@@ -1,8 +1,9 @@
-"""One contract for every kind of router."""
+"""The router by similarity, in its three methods; what all kinds have in common is in test_router_kinds.py."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,13 @@ import pytest
 
 from core.errors import IndexFault, InputError
 from core.types import OUT_OF_SCOPE
+from graph.routers import votes
 from graph.routers.base import Router
 from graph.routers.similarity import SimilarityRouter
 from retrieval.encoder import Encoder, Vectors
 from retrieval.vectors import FaissStore
 
-KINDS: dict[str, Callable[[Encoder], SimilarityRouter]] = {"similarity": SimilarityRouter}
+METHODS: dict[str, Callable[[Encoder], SimilarityRouter]] = {method: partial(SimilarityRouter, method=method) for method in votes.METHODS}
 TEA = ["brew green tea", "steep tea leaves", "teapot kettle leaves", "milk in tea", "oolong leaves"]
 BEES = ["queen bee hive", "hive honey wax", "worker bee dance", "smoke a hive", "honey mites"]
 OTHER = ["capital of Norway", "football score", "train ticket price", "reverse a list", "weather tomorrow"]
@@ -44,9 +46,9 @@ class Foreign(Counting):
         self.fingerprint = "another"
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=METHODS)
 def make(request: pytest.FixtureRequest) -> Callable[[Encoder], SimilarityRouter]:
-    return KINDS[request.param]
+    return METHODS[request.param]
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_another_encoder_is_refused_with_the_command_that_mends_it(router: Simil
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("router.json", b"{"), ("router.json", b"[]"), ("router.json", b"{}"), ("vectors.npy", b""), ("votes.npy", b"\x93NUMPY")],
+    [("about.json", b"{"), ("about.json", b"[]"), ("about.json", b"{}"), ("vectors.npy", b""), ("votes.npy", b"\x93NUMPY")],
 )
 def test_a_broken_file_is_refused(router: SimilarityRouter, encoder: Encoder, tmp_path: Path, name: str, content: bytes) -> None:
     router.save(tmp_path / "router")
@@ -130,7 +132,7 @@ def test_a_broken_file_is_refused(router: SimilarityRouter, encoder: Encoder, tm
 
 
 def test_a_missing_one_is_refused(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder, tmp_path: Path) -> None:
-    with pytest.raises(IndexFault, match="No such file"):
+    with pytest.raises(IndexFault, match=r"No such file.*switchyard index --force"):
         type(make(encoder)).load(tmp_path / "none", encoder)
 
 
@@ -149,8 +151,8 @@ def test_rows_that_teach_nothing_are_refused(
         make(encoder).fit(texts, labels)
 
 
-def test_an_example_of_two_experts_belongs_to_both(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder) -> None:
-    router = make(encoder).fit([*TEXTS, "honey in tea", "honey in tea"], [*LABELS, "tea", "bees"])
+def test_an_example_of_two_experts_belongs_to_both(encoder: Encoder) -> None:
+    router = SimilarityRouter(encoder).fit([*TEXTS, "honey in tea", "honey in tea"], [*LABELS, "tea", "bees"])
     tea, bees = (router.predict_proba(["honey in tea"])[0][router.labels.index(name)] for name in ("tea", "bees"))
     assert min(tea, bees) > 0.3
     assert [n.label for n in router.nearest("honey in tea", 1)] == ["tea+bees"]
@@ -249,3 +251,42 @@ def test_each_question_is_encoded_once(make: Callable[[Encoder], SimilarityRoute
     assert counting.asked == [TEXTS]
     found.predict_proba(ASKED)
     assert counting.asked[1:] == [ASKED]
+
+
+def test_of_very_many_examples_a_part_holds_the_votes(encoder: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = SimilarityRouter(encoder).fit(TEXTS, LABELS).predict_proba(ASKED)
+    monkeypatch.setattr("graph.routers.similarity.EXACT_UP_TO", 10)
+    monkeypatch.setattr(votes, "EXACT_UP_TO", 10)
+    monkeypatch.setattr(votes, "LANDMARKS", 12)
+    router = SimilarityRouter(encoder).fit(TEXTS, LABELS)
+    found = router.predict_proba(ASKED)
+    assert found[:3].argmax(axis=1).tolist() == whole[:3].argmax(axis=1).tolist()
+    router.save(tmp_path / "router")
+    assert np.load(tmp_path / "router" / "votes.npy").shape == (12, 3)
+    np.testing.assert_array_equal(SimilarityRouter.load(tmp_path / "router", encoder).predict_proba(ASKED), found)
+    assert router.nearest("brew green tea", 1)[0].text == "brew green tea"
+
+
+@pytest.mark.parametrize("exact_up_to", [5, 1000])
+def test_left_out_scores_are_those_of_a_fit_without_the_example(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch, exact_up_to: int
+) -> None:
+    vectors, rng = encoder.encode(TEXTS), np.random.default_rng(0)
+    vectors = (vectors + rng.normal(0, 0.05, vectors.shape)).astype(np.float32)
+    targets = np.where(np.eye(3)[np.repeat([0, 1, 2], 5)] > 0, 1.0, -1.0)
+    monkeypatch.setattr(votes, "EXACT_UP_TO", exact_up_to)
+    monkeypatch.setattr(votes, "LANDMARKS", 6)
+    monkeypatch.setattr(votes, "JITTER", 0.0)
+
+    def learnt(rows: list[int]) -> votes.Votes:
+        return votes.learn("kernel", vectors[rows], targets[rows], np.ones(len(rows)), 0.7, 0.03)
+
+    left = 14
+    without = learnt([n for n in range(15) if n != left])
+    scores = votes.tally("kernel", vectors[[left]] @ without.anchors.T, without.votes, 0.7)
+    np.testing.assert_allclose(learnt(list(range(15))).left_out[left], scores[0], atol=1e-3)
+
+
+def test_an_unknown_method_is_refused(encoder: Encoder) -> None:
+    with pytest.raises(InputError, match="Expected a method of similarity among kernel, neighbours, centroids; got 'magic'"):
+        SimilarityRouter(encoder, method="magic").fit(TEXTS, LABELS)

@@ -1,0 +1,133 @@
+"""How labelled examples vote by their similarity to a question: three methods, each an array of votes over an array of vectors.
+
+kernel: ridge regression on the similarity of the embeddings. Example i has votes a_i per label, fitted so that
+    score_label(x) = sum_i a_i,label * exp(2 * sharpness * (cos(x, x_i) - 1))
+is near +1 for the example's own label and -1 for the others; classes weigh the same whatever their number of examples (Rifkin, Yeo,
+Poggio: Regularized Least-Squares Classification, 2003). Of very many examples a part holds the votes, fitted to all of them (Williams and
+Seeger: Using the Nyström Method to Speed Up Kernel Machines, 2001).
+neighbours: the nearest examples each vote for their own labels, the louder the nearer.
+centroids: the cosine to the mean of each label's examples.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.errors import InputError
+from retrieval.encoder import Vectors
+
+METHODS = ("kernel", "neighbours", "centroids")
+EXACT_UP_TO = 16_000
+"""Examples. Above, the kernel's matrix would take gigabytes; below, a part of the examples would cost several points of accuracy."""
+LANDMARKS = 2_000
+NEAREST = 20
+NEAR = 5.0
+"""How fast a neighbour's vote fades with distance."""
+JITTER = 1e-5
+CHUNK = 512
+Floats = NDArray[np.float64]
+Floats32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Votes:
+    """What was learnt. anchors: (m, dimensions), votes: (m, labels), float32; left_out: (n, labels), each example's scores without it."""
+
+    anchors: Vectors
+    votes: Floats32
+    left_out: Floats
+
+
+def learn(method: str, vectors: Vectors, targets: Floats, distrust: Floats, sharpness: float, ridge: float) -> Votes:
+    """Votes of examples with `vectors` (n, dimensions) and `targets` (n, labels; +1 own label, -1 other).
+
+    `distrust`: (n,), the larger the class of an example, the less it counts. For `kernel` above EXACT_UP_TO examples, the first LANDMARKS
+    of them hold the votes: shuffle them before. Raises InputError for another method.
+    """
+    if method not in METHODS:
+        raise InputError(f"Expected a method of similarity among {', '.join(METHODS)}; got {method!r}.")
+    if method == "kernel":
+        of_all = len(vectors) <= EXACT_UP_TO
+        return (_every_example if of_all else _landmarks)(vectors, targets, distrust, sharpness, ridge)
+    own = (targets > 0) / distrust[:, None]
+    return _neighbours(vectors, own) if method == "neighbours" else _centroids(vectors, own)
+
+
+def tally(method: str, cosines: Vectors, votes: Floats32, sharpness: float) -> Floats:
+    """Scores, shape (n, labels), of texts with `cosines` (n, m) to the anchors."""
+    if method == "kernel":
+        return (kernel(cosines, sharpness) @ votes).astype(np.float64)
+    if method == "centroids":
+        return cosines.astype(np.float64)
+    found = np.empty((len(cosines), votes.shape[1]))
+    for row, near in enumerate(cosines):
+        nearest = np.argpartition(-near, min(NEAREST, len(near)) - 1)[:NEAREST]
+        found[row] = kernel(near[nearest], NEAR) @ votes[nearest]
+    return found
+
+
+def kernel(cosines: Vectors, sharpness: float) -> Floats32:
+    """How alike two texts are, from 1 for the same down to exp(-4 * sharpness)."""
+    found: Floats32 = np.exp(2 * sharpness * (cosines - 1))
+    return found
+
+
+def _every_example(vectors: Vectors, targets: Floats, distrust: Floats, sharpness: float, ridge: float) -> Votes:
+    inverse = _inverse(kernel(vectors @ vectors.T, sharpness) + ridge * np.diag(distrust.astype(np.float32)))
+    votes = inverse @ targets
+    return Votes(vectors, votes.astype(np.float32), targets - votes / np.diag(inverse)[:, None])
+
+
+def _landmarks(vectors: Vectors, targets: Floats, distrust: Floats, sharpness: float, ridge: float) -> Votes:
+    from scipy.linalg import cho_factor, cho_solve
+
+    anchors = vectors[:LANDMARKS]
+    to_anchors = kernel(vectors @ anchors.T, sharpness).astype(np.float64)
+    weighted = to_anchors / distrust[:, None]
+    matrix = to_anchors.T @ weighted + ridge * kernel(anchors @ anchors.T, sharpness)
+    matrix[np.diag_indices(len(anchors))] += JITTER * len(vectors)
+    factor = cho_factor(matrix)
+    votes = cho_solve(factor, weighted.T @ targets)
+    # The leverage of an example on its own score: how much of the score is its own doing.
+    leverage = (cho_solve(factor, to_anchors.T).T * weighted).sum(axis=1)
+    return Votes(anchors, votes.astype(np.float32), targets - (targets - to_anchors @ votes) / (1 - leverage)[:, None])
+
+
+def _neighbours(vectors: Vectors, own: Floats) -> Votes:
+    votes = (own / own.max()).astype(np.float32)
+    left_out = np.empty(own.shape)
+    for start in range(0, len(vectors), CHUNK):
+        cosines = vectors[start : start + CHUNK] @ vectors.T
+        cosines[np.arange(len(cosines)), start + np.arange(len(cosines))] = -np.inf
+        left_out[start : start + CHUNK] = tally("neighbours", cosines, votes, 0.0)
+    return Votes(vectors, votes, left_out)
+
+
+def _centroids(vectors: Vectors, own: Floats) -> Votes:
+    members = (own > 0).astype(np.float64)
+    sums = members.T @ vectors
+    left_out = vectors @ _unit(sums).T
+    for label in range(own.shape[1]):
+        inside = np.flatnonzero(members[:, label])
+        left_out[inside, label] = (vectors[inside] * _unit(sums[label] - vectors[inside])).sum(axis=1)
+    return Votes(_unit(sums).astype(np.float32), np.eye(own.shape[1], dtype=np.float32), left_out)
+
+
+def _unit(rows: Floats) -> Floats:
+    found: Floats = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-9)
+    return found
+
+
+def _inverse(matrix: Floats32) -> Floats32:
+    """Inverse of a positive definite matrix, in place, by Cholesky: a third of the work of a general inverse."""
+    from scipy.linalg import lapack
+
+    factor, _ = lapack.spotrf(matrix, overwrite_a=True)
+    inverse, failed = lapack.spotri(factor, overwrite_c=True)
+    if failed:
+        raise InputError("The router's examples cannot be told apart: are some of them the same but for spaces?")
+    whole: Floats32 = np.triu(inverse) + np.triu(inverse, 1).T
+    return whole

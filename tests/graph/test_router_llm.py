@@ -1,0 +1,71 @@
+"""The router that asks a chat model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.types import OUT_OF_SCOPE
+from graph.routers.llm import ChatRouter, distribution
+from llms.fake import ScriptedModel
+from tests.graph.test_router_kinds import LABELS, TEXTS
+
+SPEC = "openai:weak"
+
+
+@pytest.mark.parametrize(
+    ("reply", "found"),
+    [
+        ('{"tea": 0.7, "bees": 0.3}', [0.3, 0.7, 0.0]),
+        ('Here you are:\n```json\n{"tea": 3, "out_of_scope": 1}\n```', [0.0, 0.75, 0.25]),
+        ("tea", None),
+        ("{tea: 1}", None),
+        ('{"wasps": 1}', None),
+        ('{"tea": "much"}', None),
+        ('{"tea": -1, "bees": 2}', None),
+        ('{"tea": true}', None),
+        ('{"tea": 0}', None),
+        ('{"tea": NaN}', None),
+        ("[0.5, 0.5]", None),
+    ],
+)
+def test_only_a_stated_distribution_counts(reply: str, found: list[float] | None) -> None:
+    stated = distribution(reply, ["bees", "tea", OUT_OF_SCOPE])
+    assert (None if stated is None else stated.tolist()) == (None if found is None else pytest.approx(found))
+
+
+def test_it_is_told_labels_descriptions_and_examples(scripted: Any, encoder: Any) -> None:
+    model = ScriptedModel(replies=['{"tea": 0.9, "bees": 0.1}', "I think it is tea."])
+    services = scripted({SPEC: model})
+    router = ChatRouter(encoder, model=SPEC, ask=services.ask, descriptions={"tea": "All about tea."}).fit(TEXTS, LABELS)
+    assert model.history == []
+    found = router.predict_proba(["brew oolong", "green tea"])
+    np.testing.assert_allclose(found[0], np.array([0.1, 0.9, 0.01]) / 1.01, atol=1e-9)
+    # What is no distribution tells nothing, and is counted.
+    np.testing.assert_allclose(found[1], [1 / 3] * 3)
+    assert router.unparsable == 1
+    system, human = model.history[0]
+    lines = str(system.content).splitlines()
+    assert any(line.startswith("- tea: All about tea. (examples: ") and "oolong" in line for line in lines)
+    assert any(line.startswith("- out_of_scope: belongs to none of the others (examples: ") for line in lines)
+    assert human.content == "Question: brew oolong"
+
+
+def test_a_model_that_is_too_sure_is_calibrated(encoder: Any) -> None:
+    # Drawn at random, the held-out questions come in another order: the reply goes by the question's number.
+    def sure(spec: str, messages: Any) -> str:
+        return '{"tea": 0.99, "bees": 0.01}' if int(messages[-1].text.split()[-1]) % 2 == 0 else '{"bees": 0.99, "tea": 0.01}'
+
+    router = ChatRouter(encoder, model=SPEC, ask=sure).fit(TEXTS, LABELS)
+    truth = [label for n in range(40) for label in (("tea", "bees") if n % 4 else ("bees", "tea"))]
+    router.calibrate([f"question {n}" for n in range(80)], truth)
+    # It was right three times in four.
+    assert router.predict_proba(["question 90"])[0, 1] == pytest.approx(0.75, abs=0.08)
+
+
+def test_a_reader_of_passages_is_no_chat_model(encoder: Any) -> None:
+    with pytest.raises(InputError, match=r"needs a chat model; local:reader only reads passages. Name one: --model"):
+        ChatRouter(encoder, model="local:reader", ask=lambda spec, messages: "")

@@ -1,0 +1,156 @@
+"""The router that fine-tunes its encoder, on a BERT of two thin layers made here."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.errors import IndexFault, InputError
+from core.settings import ROOT
+from core.types import OUT_OF_SCOPE
+from graph.routers.kinds import load_router
+from graph.routers.transformer import FEW_LABELS, TransformerRouter
+from retrieval.encoder import Encoder
+
+WORDS = {
+    "tea": "brew steep leaves teapot kettle oolong sencha infusion",
+    "bees": "hive honey queen wax worker drone pollen swarm",
+    OUT_OF_SCOPE: "norway football ticket weather lottery guitar planet museum",
+}
+ROWS = [(f"{a} {b}", label) for label, words in WORDS.items() for a, b in combinations(words.split(), 2)]
+TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
+ASKED = ["oolong teapot leaves", "wax queen worker hive", "museum guitar lottery"]
+RIGHT = ["tea", "bees", OUT_OF_SCOPE]
+INTENTS = [f"intent{n}" for n in range(FEW_LABELS + 1)]
+STEMS = "abcdefghijk"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A BERT with a vocabulary of whole words and letters, weights drawn at random."""
+    import torch
+    from tokenizers import BertWordPieceTokenizer
+    from transformers import BertConfig, BertModel, BertTokenizerFast
+
+    folder = tmp_path_factory.mktemp("base")
+    words = sorted({word for words in WORDS.values() for word in words.split()} | set(STEMS) | {f"{s}{n}" for s in STEMS for n in range(8)})
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
+    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
+    BertWordPieceTokenizer(str(folder / "vocab.txt")).save(str(folder / "tokenizer.json"))
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+        max_position_embeddings=32,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(folder)
+    BertTokenizerFast(tokenizer_file=str(folder / "tokenizer.json")).save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def trained(base: str) -> TransformerRouter:
+    return TransformerRouter(Nothing(), base=base, epochs=4).fit(TEXTS, LABELS)
+
+
+class Nothing:
+    """The application's encoder, which this router has no use for."""
+
+    fingerprint, dimensions = "nothing", 1
+
+    def encode(self, texts: Any) -> Any:
+        raise AssertionError("the router brings its own encoder")
+
+
+def leading(router: Any, texts: list[str]) -> list[str]:
+    return [router.labels[n] for n in router.predict_proba(texts).argmax(axis=1)]
+
+
+def test_the_right_label_leads(trained: TransformerRouter) -> None:
+    assert trained.labels == ["bees", "tea", OUT_OF_SCOPE]
+    assert leading(trained, ASKED) == RIGHT
+    np.testing.assert_allclose(trained.predict_proba(ASKED).sum(axis=1), 1)
+
+
+def test_every_batch_is_a_step(base: str) -> None:
+    steps: list[int] = []
+    TransformerRouter(Nothing(), base=base, epochs=3, on_step=steps.append).fit(TEXTS, LABELS)
+    # 84 texts, 75 of them in the first two epochs: two batches of at most 64 each.
+    assert steps == [6] * 6
+
+
+def test_a_saved_router_says_the_same(trained: TransformerRouter, tmp_path: Path, encoder: Encoder) -> None:
+    trained.save(tmp_path / "router")
+    opened: Any = load_router(tmp_path / "router", encoder)
+    np.testing.assert_array_equal(opened.predict_proba(ASKED), trained.predict_proba(ASKED))
+    np.testing.assert_array_equal(opened.left_out_proba(TEXTS[:3]), trained.left_out_proba(TEXTS[:3]))
+    assert opened.nearest("honey queen", 2) == trained.nearest("honey queen", 2)
+    about = json.loads((tmp_path / "router" / "about.json").read_text())
+    assert about["settings"] == {"balanced": True, "seed": 0, "base": trained.base, "epochs": 4, "blend": 1.0}
+
+
+def test_the_nearest_examples(trained: TransformerRouter) -> None:
+    first, second = trained.nearest("honey queen", 2)
+    assert (first.text, first.label) == ("honey queen", "bees")
+    assert first.similarity == pytest.approx(1, abs=0.02)
+    assert first.similarity >= second.similarity
+
+
+def test_left_out_examples_are_judged_without_their_own_vote(trained: TransformerRouter) -> None:
+    own = [trained.labels.index(label) for label in LABELS]
+    rows = np.arange(len(TEXTS))
+    assert trained.left_out_proba(TEXTS)[rows, own].mean() < trained.predict_proba(TEXTS)[rows, own].mean()
+    np.testing.assert_array_equal(trained.left_out_proba(["a text of no example"]), trained.predict_proba(["a text of no example"]))
+
+
+def test_without_blend_the_encoder_stays_as_it_was(base: str) -> None:
+    """Two trainings of other lengths, blended away, leave the same space."""
+    short, long = (TransformerRouter(Nothing(), base=base, epochs=n, blend=0.0).fit(TEXTS, LABELS) for n in (1, 3))
+    np.testing.assert_array_equal(short.nearest("honey queen", 3), long.nearest("honey queen", 3))
+    tuned = TransformerRouter(Nothing(), base=base, epochs=3).fit(TEXTS, LABELS)
+    assert tuned.nearest("honey wax guitar", 3) != long.nearest("honey wax guitar", 3)
+
+
+@pytest.mark.parametrize("bank", [[], [(f"{word} {n}", OUT_OF_SCOPE) for n, word in enumerate(WORDS[OUT_OF_SCOPE].split())]])
+def test_many_labels_have_prototypes(base: str, bank: list[tuple[str, str]]) -> None:
+    rows = [(f"{stem}{n} {stem}", intent) for stem, intent in zip(STEMS, INTENTS, strict=True) for n in range(8)] + bank
+    router = TransformerRouter(Nothing(), base=base, epochs=8).fit([t for t, _ in rows], [label for _, label in rows])
+    asked = [f"{stem} {stem}1" for stem in STEMS]
+    inside = router.predict_proba(asked)[:, : len(INTENTS)]
+    assert [router.labels[n] for n in inside.argmax(axis=1)] == sorted(INTENTS, key=lambda name: name)[: len(INTENTS)] or (
+        sum(router.labels[n] == intent for n, intent in zip(inside.argmax(axis=1), INTENTS, strict=True)) >= 9
+    )
+    strange = ["museum planet weather"]
+    assert router.nearest(asked[0], 3) == []
+    assert router.familiarity(strange)[0] < router.familiarity(asked).min()
+    if bank:
+        assert router.predict_proba(strange)[0, -1] > router.predict_proba(asked)[:, -1].max()
+
+
+def test_a_base_that_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^Expected a BERT or RoBERTa model at .*nothing'; it cannot be loaded: "):
+        TransformerRouter(Nothing(), base=str(tmp_path / "nothing")).fit(TEXTS, LABELS)
+
+
+def test_a_broken_model_says_what_to_do(trained: TransformerRouter, tmp_path: Path, encoder: Encoder) -> None:
+    trained.save(tmp_path / "router")
+    (tmp_path / "router" / "model.onnx").write_bytes(b"cut short")
+    with pytest.raises(IndexFault, match=r"cannot be read: its files are not those .* Run: switchyard train router --kind transformer$"):
+        load_router(tmp_path / "router", encoder)
+
+
+def test_serving_needs_no_torch(trained: TransformerRouter, tmp_path: Path) -> None:
+    trained.save(tmp_path / "router")
+    code = (
+        "import sys; from pathlib import Path; from graph.routers.transformer import TransformerRouter;"
+        "router = TransformerRouter.load(Path(sys.argv[1]), None); p = router.predict_proba(['honey queen'])[0];"
+        "print(router.labels[p.argmax()], [m for m in ('torch', 'transformers', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "router")], cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("bees []\n", "")
