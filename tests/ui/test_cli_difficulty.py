@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.training.test_judgements import ROWS
+
+
+@pytest.fixture
+def judged(tmp_path):
+    path = tmp_path / "judgements.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return str(path)
+
+
+def test_judgements_become_labels_that_can_be_edited(switchyard, judged, tmp_path):
+    out = tmp_path / "labels"
+    first = switchyard("data", "label", "--from-judgements", judged, "--output", str(out))
+    assert first.status == 0, first.err
+    assert "4 questions, of which 3 need a superior model." in first.out
+    assert "Left out 1 judgement with the unknown winner 'both bad'." in first.err
+    assert "Not labelled: 1 question without a game" in first.err
+    assert f"Train on them: switchyard train difficulty {out / 'labels.jsonl'}" in first.out
+    (out / "models.toml").write_text('superior = ["oak"]\ninferior = ["reed"]\n')
+    again = switchyard("data", "label", "--from-judgements", judged, "--output", str(out))
+    assert (again.status, again.out) == (2, "")
+    assert f"Use them with --models {out / 'models.toml'}" in again.err
+    edited = switchyard("data", "label", "--from-judgements", judged, "--output", str(out), "--models", str(out / "models.toml"))
+    assert "3 questions, of which 2 need a superior model." in edited.out
+    assert len((out / "labels.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.fixture
+def scores(tmp_path):
+    rows = [{"prompt": f"Who drinks tea {n}?", "weak_score": 1, "strong_score": 1} for n in range(60)]
+    rows += [{"prompt": f"Calculate {n} * 17 + 4.", "weak_score": 0, "strong_score": 1} for n in range(40)]
+    path = tmp_path / "scores.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_trained_router_is_used_by_the_route(switchyard, scores, tiny_settings):
+    before = json.loads(switchyard("route", "Calculate 77 * 17 + 4.", "--json").out)["superior_probability"]
+    result = switchyard("train", "difficulty", str(scores), "--kind", "logistic")
+    assert result.status == 0, result.err
+    table = [[cell.strip(" │┃") for cell in line.split("│")[1:-1]] for line in result.out.splitlines() if line.startswith("│")]
+    assert [row[0] for row in table] == ["apgr", "cpt50", "cpt80", "auroc", "ece"]
+    assert table[0][1] == "0.500"
+    assert 0.75 < float(table[0][3]) <= 0.8
+    assert f"logistic, fitted on all 100 rows: {tiny_settings.home / 'difficulty'}" in result.out
+    after = json.loads(switchyard("route", "Calculate 77 * 17 + 4.", "--json").out)["superior_probability"]
+    assert before < 0.6 < after
+    assert f"The superior model is needed with probability {after:.2f}." in switchyard("route", "Calculate 77 * 17 + 4.").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["none.jsonl"], "Expected a JSONL file at none.jsonl"),
+        (["none.jsonl", "--kind", "magic"], "No difficulty router is called 'magic'. Known: length, logistic, xgboost, transformer, llm."),
+        (["none.jsonl", "--kind", "llm"], "The kind llm asks a chat model: expected --model SPEC"),
+    ],
+)
+def test_what_cannot_be_trained_is_one_line(switchyard, arguments, line):
+    result = switchyard("train", "difficulty", *arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"Error: {line}")
+    assert result.err.count("\n") == 1

@@ -1,0 +1,192 @@
+"""Files of judgements: JSONL, JSON, CSV or Parquet in, tables, labels and a plot out. Each output is written whole or not at all."""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from graph.difficulty import ROUTE_TO_SUPERIOR
+from training.judgements import TIES, WINNERS, Judgement, Models, Question, WinRate
+
+COLUMNS = ("question_id", "model_a", "model_b", "winner", "conversation_a", "turn")
+FORM = "the columns question_id, model_a, model_b, winner, conversation_a and turn"
+Raw = tuple[int, dict[str, Any]]
+
+
+def read_judgements(path: Path) -> tuple[list[Judgement], dict[str, int]]:
+    """The judgements, and how often each winner stood there that is none of WINNERS (those rows are left out).
+
+    Raises InputError with file and row.
+    """
+    read = READERS.get(path.suffix.lower())
+    if read is None:
+        raise InputError(f"{path}: expected a file of judgements that ends in {', '.join(READERS)}.")
+    found, unknown = [], dict[str, int]()
+    try:
+        for n, row in read(path):
+            if missing := [name for name in COLUMNS if row.get(name) is None]:
+                raise InputError(f"{path}, row {n}: expected {FORM}; {missing[0]} is missing.")
+            winner = str(row["winner"]).strip()
+            if winner in WINNERS:
+                found.append(_judgement(path, n, row, winner))
+            else:
+                unknown[winner] = unknown.get(winner, 0) + 1
+    except OSError as error:
+        raise InputError(f"Expected a file of judgements at {path}; it cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: expected text in UTF-8. Convert the file first.") from None
+    if not found:
+        raise InputError(f"{path}: expected at least one row with {FORM}, and a winner among {', '.join(WINNERS)}; got none.")
+    return found, unknown
+
+
+def _judgement(path: Path, n: int, row: dict[str, Any], winner: str) -> Judgement:
+    try:
+        turn = int(row["turn"])
+        said = [str(m["content"]).strip() for m in _messages(row["conversation_a"]) if m["role"] == "user"]
+    except (ValueError, SyntaxError, KeyError, TypeError):
+        raise InputError(f"{path}, row {n}: expected a turn (1, 2 ...) and a conversation_a, a list of role and content.") from None
+    if not (0 < turn <= len(said) and all(said[:turn])):
+        raise InputError(f"{path}, row {n}: the conversation has {len(said)} user messages; expected one for turn {turn}.")
+    models = str(row["model_a"]), str(row["model_b"])
+    if models[0] == models[1]:
+        raise InputError(f"{path}, row {n}: expected two models; {models[0]!r} is compared with itself.")
+    won = None if winner in TIES else models[winner == "model_b"]
+    return Judgement(str(row["question_id"]), turn, "\n\n".join(said[:turn]), models, won)
+
+
+def _messages(value: Any) -> list[dict[str, Any]]:
+    """A conversation; a table's cell holds it as JSON, or as Python writes a list."""
+    if isinstance(value, str):
+        value = json.loads(value) if value.lstrip().startswith('[{"') or value.strip() == "[]" else ast.literal_eval(value)
+    return list(value)
+
+
+def _read_jsonl(path: Path) -> Iterator[Raw]:
+    for n, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if line.strip():
+            yield n, _object(path, n, line)
+
+
+def _object(path: Path, n: int, line: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, row {n}: expected a JSON object; {error.msg}.") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{path}, row {n}: expected a JSON object with {FORM}.")
+    return value
+
+
+def _read_json(path: Path) -> Iterator[Raw]:
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: expected one JSON list of rows; {error.msg}.") from None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise InputError(f"{path}: expected one JSON list of objects with {FORM}.")
+    yield from enumerate(rows, 1)
+
+
+def _read_csv(path: Path) -> Iterator[Raw]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        try:
+            yield from ((n, dict(row)) for n, row in enumerate(csv.DictReader(file), 1))
+        except csv.Error as error:
+            raise InputError(f"{path}: expected CSV with {FORM}: {error}.") from None
+
+
+def _read_parquet(path: Path) -> Iterator[Raw]:
+    try:
+        from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
+    except ImportError:
+        raise InputError(f"{path}: reading Parquet needs pyarrow. Run: pip install pyarrow, or convert the file to JSONL.") from None
+    try:
+        yield from enumerate(parquet.read_table(path).to_pylist(), 1)
+    except ArrowException as error:
+        raise InputError(f"{path}: expected Parquet with {FORM}: {str(error).splitlines()[0]}") from None
+
+
+READERS: dict[str, Callable[[Path], Iterator[Raw]]] = {
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".parquet": _read_parquet,
+}
+
+
+def write_labels(folder: Path, rates: Sequence[WinRate], models: Models, ranked: Sequence[Question]) -> list[Path]:
+    """win_rates.csv, models.toml, difficulty.csv, difficulty.png and labels.jsonl; their paths. Raises InputError."""
+    texts = {
+        "win_rates.csv": _table(
+            ["model", "games", "wins", "ties", "win_rate", "low", "high"],
+            [[r.model, r.games, r.wins, r.ties, *(round(v, 4) for v in (r.rate, *r.interval))] for r in rates],
+        ),
+        "models.toml": as_toml(models),
+        "difficulty.csv": _table(
+            ["rank", "question_id", "turn", "score", "label", "games", "superior_wins", "inferior_wins", "ties", "prompt"],
+            [
+                [n, q.id, q.turn, round(q.score, 4), q.label, q.games, q.superior_wins, q.inferior_wins, q.ties, q.prompt]
+                for n, q in enumerate(ranked, 1)
+            ],
+        ),
+        "labels.jsonl": "".join(
+            json.dumps({"prompt": q.prompt, "label": q.label, "score": round(q.score, 4)}, ensure_ascii=False) + "\n" for q in ranked
+        ),
+    }
+    contents = {name: text.encode() for name, text in texts.items()} | {"difficulty.png": plot(ranked)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            fresh = folder / f".{name}.new"
+            fresh.write_bytes(content)
+            fresh.replace(folder / name)
+    except OSError as error:
+        raise InputError(f"Expected a folder to write to; {folder} cannot be written: {error.strerror}.") from None
+    return [folder / name for name in contents]
+
+
+def check_unedited(folder: Path, models: Models) -> None:
+    """Raises InputError where the folder holds lists of models that somebody edited: they are not to be lost."""
+    path = folder / "models.toml"
+    if path.exists() and path.read_text(encoding="utf-8") != as_toml(models):
+        raise InputError(f"{path} holds other lists of models. Use them with --models {path}, or choose another --output.")
+
+
+def as_toml(models: Models) -> str:
+    """models.toml, which `read_models` reads."""
+    lines = ["# Move or remove names, then label anew with --models and this file."]
+    for side, names in (("superior", models.superior), ("inferior", models.inferior)):
+        lines += [f"{side} = [", *(f"    {json.dumps(name)}," for name in names), "]"]
+    return "\n".join(lines) + "\n"
+
+
+def plot(ranked: Sequence[Question]) -> bytes:
+    """PNG: the difficulty of every question, the hardest first. Colours are Okabe and Ito's."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    for to_superior, colour, name in ((True, "#D55E00", "to the superior model"), (False, "#0072B2", "to the inferior model")):
+        places = [n for n, q in enumerate(ranked, 1) if (q.label == ROUTE_TO_SUPERIOR) == to_superior]
+        axes.bar(places, [ranked[n - 1].score for n in places], width=0.9, color=colour, label=f"{name} ({len(places)})")
+    axes.axhline(0.5, color="#4d4d4d", linewidth=1, linestyle="--")
+    axes.set(
+        ylim=(0, 1), xlabel="Question, the hardest first", ylabel="Superior models' share of games", title="Difficulty of the questions"
+    )
+    axes.legend(frameon=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _table(header: list[str], rows: Sequence[Sequence[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *rows])
+    return text.getvalue()
