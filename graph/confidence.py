@@ -2,7 +2,8 @@
 
 Two logistic regressions, one that may look at the draft and one that may not (for streaming). Fitted on the experts' `train` questions, as
 they are, with the right document withheld and asked of the wrong expert, by `switchyard train confidence`; the weights ship in
-artifacts/confidence.
+artifacts/confidence. BEFORE and AFTER are always weighed. EXTRA signals are measured where they are there, and weighed where the fit found
+that they help; one that is missing from an answer speaks neither for nor against it.
 """
 
 from __future__ import annotations
@@ -10,31 +11,42 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import InputError
 from core.types import NO_ANSWER, Citation, Hit
 from graph.citations import claims, support
+from graph.response_signals import response_signals
 from retrieval.encoder import Encoder
 from retrieval.reader import Weights, sentence_features, split_passages
 from retrieval.text import normalise, terms
 
 BEFORE = ("route", "cosine", "cosine_gap", "coverage")
 AFTER = (*BEFORE, "relevance", "draft_coverage", "support", "reader", "answers")
+EXTRA_BEFORE = ("margin", "superior_probability")
+EXTRA_AFTER = (*EXTRA_BEFORE, "length", "hedging", "wrong_steps", "token_probability", "doubtful_tokens")
+_LONGEST, _MOST_HEDGING = 7.0, 3.0
+"""Logarithms of word counts that stand for 1: about 1,100 words, and 20 words of doubt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logistic:
-    """Weights per signal, and the intercept."""
+    """Weights per signal, and the intercept. `neutral`: what stands for an extra signal that is missing, its mean where it was fitted."""
 
     weights: dict[str, float]
     intercept: float
+    neutral: dict[str, float] = field(default_factory=dict)
 
     def probability(self, parts: Mapping[str, float]) -> float:
-        """P in (0, 1) of signals that hold at least this model's."""
-        logit = self.intercept + sum(weight * parts[name] for name, weight in self.weights.items())
+        """P in (0, 1) of signals that hold at least this model's, but for those in `neutral`."""
+        known = {**self.neutral, **parts}
+        logit = self.intercept + sum(weight * known[name] for name, weight in self.weights.items())
         return 1 / (1 + math.exp(-max(-40.0, min(40.0, logit))))
+
+    def weighs(self, always: Sequence[str], extra: Sequence[str]) -> bool:
+        """Whether it was fitted for these signals: all of `always`, and of `extra` those that have a neutral value."""
+        return set(self.weights) == {*always, *self.neutral} and set(self.neutral) <= set(extra)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +62,7 @@ class Confidence:
         try:
             data = json.loads(path.read_text(encoding="utf-8"))
             found = cls(Logistic(**data["before"]), Logistic(**data["after"]))
-            same = set(found.before.weights) == set(BEFORE) and set(found.after.weights) == set(AFTER)
+            same = found.before.weighs(BEFORE, EXTRA_BEFORE) and found.after.weighs(AFTER, EXTRA_AFTER)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: expected the confidence's weights: {error}. Run: switchyard train confidence") from None
         if not same:
@@ -58,26 +70,36 @@ class Confidence:
         return found
 
 
-def before_answer(question: str, expert: str, scores: Mapping[str, float], hits: Sequence[Hit]) -> dict[str, float]:
+def before_answer(
+    question: str, expert: str, scores: Mapping[str, float], hits: Sequence[Hit], superior_probability: float | None = None
+) -> dict[str, float]:
     """The signals that are known before a model has answered, all in [-1, 1]."""
     cosines = [hit.cosine for hit in hits]
     wanted = set(terms(question))
     known = {t for hit in hits[:2] for t in terms(f"{hit.passage.title} {hit.passage.text}")}
-    top = max(cosines, default=0.0)
-    return {
-        "route": scores.get(expert, 0.0),
+    top, own = max(cosines, default=0.0), scores.get(expert, 0.0)
+    found = {
+        "route": own,
         "cosine": top,
         "cosine_gap": top - (sum(cosines) / len(cosines) if cosines else 0.0),
         "coverage": len(wanted & known) / max(1, len(wanted)),
+        "margin": own - max((p for name, p in scores.items() if name != expert), default=0.0),
     }
+    return found if superior_probability is None else found | {"superior_probability": superior_probability}
 
 
 def after_answer(
-    question: str, text: str, hits: Sequence[Hit], citations: Sequence[Citation], encoder: Encoder, reader: Weights
+    question: str,
+    text: str,
+    hits: Sequence[Hit],
+    citations: Sequence[Citation],
+    encoder: Encoder,
+    reader: Weights,
+    token_logprobs: Sequence[float] = (),
 ) -> dict[str, float]:
-    """The signals that the draft adds, all in [-1, 1]."""
+    """The signals that the draft adds, all in [-1, 1]. `token_logprobs`: empty where the model gives none."""
     if says_nothing(text):
-        return dict.fromkeys(("relevance", "draft_coverage", "support", "reader", "answers"), 0.0)
+        return dict.fromkeys(AFTER[len(BEFORE) :], 0.0)
     said = [claim for claim, _ in claims(text)]
     vector = encoder.encode([question])[0]
     wanted = set(terms(question))
@@ -87,7 +109,21 @@ def after_answer(
         "support": support(text, hits),
         "reader": _reader_probability(question, hits, citations, encoder, reader),
         "answers": 1.0,
+        **_of_the_text(question, text, token_logprobs),
     }
+
+
+def _of_the_text(question: str, text: str, token_logprobs: Sequence[float]) -> dict[str, float]:
+    """`token_probability`: the geometric mean over the tokens."""
+    signals = response_signals(question, text, token_logprobs)
+    found = {
+        "length": min(1.0, signals["length"] / _LONGEST),
+        "hedging": min(1.0, signals["hedging"] / _MOST_HEDGING),
+        "wrong_steps": signals["wrong_steps"],
+    }
+    if not token_logprobs:
+        return found
+    return found | {"token_probability": math.exp(signals["logprob_mean"]), "doubtful_tokens": signals["doubtful_tokens"]}
 
 
 def says_nothing(text: str) -> bool:

@@ -18,6 +18,7 @@ class Policy(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     target: str = ""
     data: str = ""
+    guarantee: str = ""
     out_of_scope_at: float = Field(ge=0, le=1, description="decline when P(out of scope) is at least this")
     look_below: float = Field(0.0, ge=0, le=1, description="before declining, look into the documents when P(out of scope) is below this")
     found_at: float = Field(1.0, ge=0, le=1, description="keep a question that a sentence found there answers with this probability")
@@ -26,6 +27,7 @@ class Policy(BaseModel):
     retry_at: float = Field(ge=0, le=1, description="below this the same model first reads more passages")
     answer_at: float = Field(ge=0, le=1, description="the last rung: below this the answer is 'I do not know'")
     stream_at: float = Field(ge=0, le=1, description="confidence before the answer above which a draft is streamed as final")
+    superior_at: float = Field(1.0, ge=0, le=1, description="ask the superior model at once from this probability on; 1: never")
     safety_at: float = Field(ge=0, le=1, description="cosine to a safety rule's example")
     safety_background: float = Field(ge=0, le=1, description="how much nearer out-of-scope examples may lie than the rule's")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from core.errors import InputError
 from core.settings import ROOT
 from core.types import NO_ANSWER, OUT_OF_SCOPE, Hit, Passage
 from graph.citations import cite
-from graph.confidence import AFTER, BEFORE, Confidence, Logistic, after_answer, before_answer, says_nothing
+from graph.confidence import AFTER, BEFORE, EXTRA_AFTER, EXTRA_BEFORE, Confidence, Logistic, after_answer, before_answer, says_nothing
 from retrieval.encoder import Encoder
 from retrieval.reader import Weights, load_weights
 
@@ -37,10 +38,11 @@ def test_signals_stay_in_their_range(
     raw = [data.draw(st.floats(0, 1)) for _ in range(3)]
     total = sum(raw) or 1.0
     scores = dict(zip(("tea", "bees", OUT_OF_SCOPE), (r / total for r in raw), strict=True))
-    parts = before_answer(question, "tea", scores, hits)
-    assert tuple(parts) == BEFORE
-    parts |= after_answer(question, text, hits, cite(text, hits), encoder, reader)
-    assert tuple(parts) == AFTER
+    parts = before_answer(question, "tea", scores, hits, data.draw(st.none() | st.floats(0, 1)))
+    assert set(BEFORE) <= set(parts) <= {*BEFORE, *EXTRA_BEFORE}
+    logprobs = data.draw(st.lists(st.floats(-100, 0), max_size=4))
+    parts |= after_answer(question, text, hits, cite(text, hits), encoder, reader, logprobs)
+    assert set(AFTER) <= set(parts) <= {*AFTER, *EXTRA_AFTER}
     assert all(-1 - 1e-6 <= value <= 1 + 1e-6 for value in parts.values()), parts
     assert all(isinstance(value, float) for value in parts.values())
     shipped = Confidence.read(SHIPPED)
@@ -51,11 +53,16 @@ def test_signals_stay_in_their_range(
 def test_what_is_known_before_the_answer() -> None:
     parts = before_answer("How long does green tea steep?", "tea", {"tea": 0.7, OUT_OF_SCOPE: 0.1}, HITS)
     # "long" is a word of the question that no passage holds.
-    assert parts == pytest.approx({"route": 0.7, "cosine": 0.8, "cosine_gap": 0.05, "coverage": 0.75})
+    assert parts == pytest.approx({"route": 0.7, "cosine": 0.8, "cosine_gap": 0.05, "coverage": 0.75, "margin": 0.6})
 
 
 def test_without_passages_there_is_no_evidence() -> None:
-    assert before_answer("Why?", "tea", {}, []) == {"route": 0.0, "cosine": 0.0, "cosine_gap": 0.0, "coverage": 0.0}
+    assert before_answer("Why?", "tea", {}, []) == dict.fromkeys((*BEFORE, "margin"), 0.0)
+
+
+def test_difficulty_is_a_signal_once_there_is_a_router_for_it() -> None:
+    assert before_answer("Why?", "tea", {}, [], 0.7)["superior_probability"] == 0.7
+    assert "superior_probability" not in before_answer("Why?", "tea", {}, [])
 
 
 def test_a_supported_draft_shows_in_every_signal(encoder: Encoder, reader: Weights) -> None:
@@ -75,6 +82,20 @@ def test_no_answer_gives_zeros(encoder: Encoder, reader: Weights, text: str) -> 
     assert after_answer("Why?", text, HITS, [], encoder, reader) == dict.fromkeys(AFTER[len(BEFORE) :], 0.0)
 
 
+def test_the_draft_itself_is_looked_at(encoder: Encoder, reader: Weights) -> None:
+    text = "It may be 2 + 2 = 5 minutes, perhaps. [1]"
+    parts = after_answer("How long?", text, HITS, [], encoder, reader, [-0.5, -0.5, -3.5])
+    assert parts["wrong_steps"] == 1.0
+    assert parts["hedging"] == pytest.approx(math.log(3) / 3)
+    assert parts["length"] == pytest.approx(math.log(10) / 7)
+    assert parts["token_probability"] == pytest.approx(math.exp(-1.5))
+    assert parts["doubtful_tokens"] == pytest.approx(1 / 3)
+
+
+def test_no_log_probabilities_no_signal_of_them(encoder: Encoder, reader: Weights) -> None:
+    assert not {"token_probability", "doubtful_tokens"} & set(after_answer("How long?", "Two minutes. [1]", HITS, [], encoder, reader))
+
+
 def test_an_answer_says_something() -> None:
     assert not says_nothing("The passages answer this question.")
 
@@ -84,6 +105,14 @@ def test_the_probability_is_logistic_and_never_overflows() -> None:
     assert model.probability({"a": 1.0, "b": 0.5, "other": 9.0}) == pytest.approx(1 / (1 + np.exp(-2.0)))
     assert model.probability({"a": 1e6, "b": 0.0}) == pytest.approx(1.0)
     assert model.probability({"a": -1e6, "b": 0.0}) == pytest.approx(0.0, abs=1e-12)
+
+
+def test_a_missing_signal_is_neutral_only_where_it_may_be_missing() -> None:
+    model = Logistic({"a": 2.0, "b": -1.0}, 0.5, neutral={"b": 0.25})
+    assert model.probability({"a": 1.0}) == model.probability({"a": 1.0, "b": 0.25})
+    assert model.probability({"a": 1.0, "b": 1.0}) < model.probability({"a": 1.0})
+    with pytest.raises(KeyError):
+        model.probability({"b": 1.0})
 
 
 def regression(names: tuple[str, ...], **changes: Any) -> dict[str, Any]:
@@ -101,6 +130,8 @@ def regression(names: tuple[str, ...], **changes: Any) -> dict[str, Any]:
         (json.dumps({"before": regression(BEFORE, weights=None), "after": regression(AFTER)}), "expected the confidence's weights"),
         (json.dumps({"before": regression(BEFORE), "after": regression(BEFORE)}), "fitted for other signals"),
         (json.dumps({"before": regression((*BEFORE, "mood")), "after": regression(AFTER)}), "fitted for other signals"),
+        (json.dumps({"before": regression((*BEFORE, "hedging"), neutral={"hedging": 0.0}), "after": regression(AFTER)}), "other signals"),
+        (json.dumps({"before": regression(BEFORE), "after": regression((*AFTER, "hedging"))}), "fitted for other signals"),
     ],
 )
 def test_other_weights_are_refused_with_the_command_that_makes_them(tmp_path: Path, content: str | None, message: str) -> None:
