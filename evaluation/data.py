@@ -1,19 +1,24 @@
-"""Evaluation data: JSONL files of anyone's, fields renamed with `--map ours=theirs`, every fault named with its file and line."""
+"""Evaluation data: JSONL files of anyone's, fields renamed with `--map ours=theirs`, every fault named with its file and line.
+
+`theirs` may be a path into nested objects, its steps parted by full stops: `--map correct=outputs.davinci.pred`.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.types import Passage
+from core.types import OUT_OF_SCOPE, Passage
 
 Mapped = Mapping[str, str]
 """Our name of a field -> its name in the file."""
 GROUPING = ("difficulty", "group")
+_TRUTHS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +36,68 @@ class Row:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str) or not value.strip():
-            raise self.fault(f"{name!r} is {'missing' if value is None else 'no text'}. Rename a field: --map {name}=THEIRS")
+            raise self.unlike(name, "no text")
         return value
 
     def texts(self, name: str) -> list[str]:
         """A field that must hold a list of texts with at least one."""
         value = self.fields.get(name)
         if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
-            raise self.fault(f"{name!r} is {'missing' if value is None else 'no list of texts'}. Rename a field: --map {name}=THEIRS")
+            raise self.unlike(name, "no list of texts")
         return value
+
+    def answer(self, name: str) -> str:
+        """A field that must hold text, which may be empty: a model that said nothing answered nothing."""
+        value = self.fields.get(name)
+        if not isinstance(value, str):
+            raise self.unlike(name, "no text")
+        return value
+
+    def number(self, name: str) -> float:
+        """A field that must hold a finite number; true and false count as 1 and 0, and a number may be written as text."""
+        value = self.fields.get(name)
+        try:
+            number = float(value) if isinstance(value, int | float | str) else math.nan
+        except (ValueError, OverflowError):
+            number = math.nan
+        if not math.isfinite(number):
+            raise self.unlike(name, "no number")
+        return number
+
+    def truth(self, name: str) -> bool:
+        """A field that must hold true or false, or 1 or 0, as such or as text."""
+        known = _TRUTHS.get(str(self.fields.get(name)).strip().lower())
+        if known is None:
+            raise self.unlike(name, "neither true nor false (nor 1 nor 0)")
+        return known
+
+    def numbers(self, name: str) -> list[float] | None:
+        """A field that may hold a list of numbers; None where it is absent or empty."""
+        value = self.fields.get(name)
+        if not value and (value is None or isinstance(value, list)):
+            return None
+        if not isinstance(value, list) or not all(_finite(v) for v in value):
+            raise self.unlike(name, "no list of numbers")
+        return [float(v) for v in value]
+
+    @property
+    def groups(self) -> list[str]:
+        """The row's difficulty and group, where given."""
+        return [str(v) for g in GROUPING if (v := self.fields.get(g))]
+
+    def together(self, column: str | None) -> str:
+        """The value of the column whose rows are to stay together; empty where no column is named."""
+        if column is None:
+            return ""
+        found = _inside(self.fields, column)
+        if found is None:
+            raise self.fault(f"--group names the column {column!r}, which this line lacks.")
+        return json.dumps(found)
+
+    def unlike(self, name: str, what: str) -> InputError:
+        """The error to raise about a field that is missing, or is `what`."""
+        state = "missing" if self.fields.get(name) is None else what
+        return self.fault(f"{name!r} is {state}. Rename a field: --map {name}=THEIRS")
 
     def fault(self, what: str) -> InputError:
         """The error to raise about this line."""
@@ -53,6 +111,30 @@ class Labelled:
     text: str
     label: str
     groups: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A prompt and what two models' responses to it scored, on any scale where more is better. `together`: see `Row.together`."""
+
+    prompt: str
+    weak_score: float
+    strong_score: float
+    weak_response: str | None = None
+    groups: list[str] = field(default_factory=list)
+    together: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A response and whether it is right. `token_logprobs`: natural logarithms, one a token. `together`: see `Row.together`."""
+
+    prompt: str
+    response: str
+    correct: bool
+    token_logprobs: list[float] | None = None
+    groups: list[str] = field(default_factory=list)
+    together: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +159,32 @@ def parse_map(pairs: Sequence[str]) -> dict[str, str]:
 
 
 def read_labelled(path: Path, mapping: Mapped) -> list[Labelled]:
-    """Rows {"text","label"[,"difficulty"][,"group"]}. Raises InputError."""
+    """Rows {"text","label"[,"difficulty"][,"group"]}; the label `oos` is read as out_of_scope. Raises InputError."""
     rows = _read(path, mapping, '{"text","label"}')
-    return [Labelled(r.text("text"), r.text("label"), [str(v) for g in GROUPING if (v := r.fields.get(g))]) for r in rows]
+    return [Labelled(r.text("text"), OUT_OF_SCOPE if r.text("label") == "oos" else r.text("label"), r.groups) for r in rows]
+
+
+def read_pairs(path: Path, mapping: Mapped, group: str | None = None) -> list[Pair]:
+    """Rows {"prompt","weak_score","strong_score"[,"weak_response"]}. `group`: a column of rows that stay together. Raises InputError."""
+    return [
+        Pair(
+            r.text("prompt"),
+            r.number("weak_score"),
+            r.number("strong_score"),
+            r.answer("weak_response") if r.fields.get("weak_response") is not None else None,
+            r.groups,
+            r.together(group),
+        )
+        for r in _read(path, mapping, '{"prompt","weak_score","strong_score"}')
+    ]
+
+
+def read_judged(path: Path, mapping: Mapped, group: str | None = None) -> list[Judged]:
+    """Rows {"prompt","response","correct"[,"token_logprobs"]}. `group`: see `read_pairs`. Raises InputError."""
+    return [
+        Judged(r.text("prompt"), r.answer("response"), r.truth("correct"), r.numbers("token_logprobs"), r.groups, r.together(group))
+        for r in _read(path, mapping, '{"prompt","response","correct"}')
+    ]
 
 
 def read_corpus(path: Path, mapping: Mapped) -> list[Passage]:
@@ -132,5 +237,18 @@ def _row(path: Path, n: int, line: str, mapping: Mapped, form: str) -> Row:
         raise InputError(f"{path}, line {n}: expected {form}; the line is not valid JSON: {error.msg}.") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}, line {n}: expected {form}; the line is no JSON object.")
-    renamed = {ours: value[theirs] for ours, theirs in mapping.items() if theirs in value}
+    renamed = {ours: found for ours, theirs in mapping.items() if (found := _inside(value, theirs)) is not None}
     return Row(path, n, value | renamed, form)
+
+
+def _inside(fields: Any, path: str) -> Any:
+    """A field by its name or by its path, whose steps may hold full stops themselves; None where there is none."""
+    if not isinstance(fields, dict):
+        return None
+    steps = path.split(".")
+    ways = (_inside(fields.get(".".join(steps[:n])), ".".join(steps[n:])) for n in range(1, len(steps)))
+    return fields[path] if path in fields else next((found for found in ways if found is not None), None)
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

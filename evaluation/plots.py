@@ -1,9 +1,10 @@
-"""The plots of a report, as PNG."""
+"""The plots of a report, as PNG. Colours are Okabe and Ito's, which colour-blind readers can tell apart; baselines are grey."""
 
 from __future__ import annotations
 
-import base64
 import io
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.results import Confusion, Report
@@ -14,15 +15,50 @@ if TYPE_CHECKING:
 
     from evaluation.metrics import Bin
 
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A200")
+_GREYS = ("#4d4d4d", "#8c8c8c", "#b3b3b3", "#d0d0d0")
+_DASHES = ("--", ":", "-.", (0, (5, 1)))
 
-def plots(report: Report) -> list[tuple[str, str]]:
-    """(what it shows, PNG in base64) of each plot that the report has data for."""
-    figures = [("Headline metrics by system", _bars(report))]
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A picture. `name`: of its file, without the ending; `shows`: what it shows, in words."""
+
+    name: str
+    shows: str
+    png: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    color: str
+    linestyle: str | tuple[int, tuple[int, ...]]
+    linewidth: float
+
+
+def plots(report: Report) -> list[Plot]:
+    """Each plot that the report has data for."""
+    return [Plot(f"{report.suite}-{name}", shows, _png(figure)) for name, shows, figure in _figures(report)]
+
+
+def _figures(report: Report) -> Iterator[tuple[str, str, Figure]]:
+    yield "metrics", "Headline metrics by system", _bars(report)
+    if report.cost_quality:
+        yield "cost-quality", "Quality against the share of calls to the superior model", _cost_quality(report)
     if report.reliability:
-        figures.append(("Confidence against accuracy", _reliability(report.reliability)))
+        yield "reliability", "Confidence against accuracy", _reliability(report.reliability)
+    if report.risk_coverage:
+        yield "risk-coverage", "Share of wrong answers against the share that is kept", _risk_coverage(report)
     if report.confusion:
-        figures.append(("True and predicted labels", _confusion(report.confusion)))
-    return [(name, _png(figure)) for name, figure in figures]
+        yield "confusion", "True and predicted labels", _confusion(report.confusion)
+
+
+def _styles(report: Report) -> dict[str, _Style]:
+    """A style for each system, the same in all plots of a report: by name, so that a better run does not repaint it."""
+    learnt = sorted(r.name for r in report.results if not r.baseline)
+    known = sorted(r.name for r in report.results if r.baseline)
+    styles = {name: _Style(_COLOURS[n % len(_COLOURS)], "-", 2.0) for n, name in enumerate(learnt)}
+    return styles | {name: _Style(_GREYS[n % len(_GREYS)], _DASHES[n % len(_DASHES)], 1.3) for n, name in enumerate(known)}
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
@@ -30,12 +66,20 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
+    axes = figure.subplots()
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    return figure, axes
+
+
+def _legend(axes: Axes) -> None:
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
 
 
 def _bars(report: Report) -> Figure:
-    figure, axes = _axes(7, 3.6)
-    results, width = report.best_first, 0.8 / len(report.results)
+    figure, axes = _axes(8, 3.8)
+    results = [r for r in report.best_first if any(r.metrics.get(m) is not None for m in report.headline)]
+    width, styles = 0.8 / max(1, len(results)), _styles(report)
     for n, r in enumerate(results):
         values = [r.metrics.get(m) or 0.0 for m in report.headline]
         spans = [r.interval.get(m, (v, v)) for m, v in zip(report.headline, values, strict=True)]
@@ -44,19 +88,61 @@ def _bars(report: Report) -> Figure:
             [max(0.0, s[1] - v) for v, s in zip(values, spans, strict=True)],
         ]
         places = [i + n * width for i in range(len(values))]
-        axes.bar(places, values, width, yerr=around, label=r.name, alpha=0.5 if r.baseline else 1.0, error_kw={"elinewidth": 1})
+        axes.bar(places, values, width * 0.92, yerr=around, label=r.name, color=styles[r.name].color, error_kw={"elinewidth": 1})
     axes.set_xticks([i + width * (len(results) - 1) / 2 for i in range(len(report.headline))], report.headline)
     axes.set_ylim(0, 1)
-    axes.set_title(f"{report.suite}, 95% intervals")
-    axes.legend(loc="upper left", bbox_to_anchor=(1, 1), frameon=False)
+    axes.grid(axis="y", color="#e6e6e6")
+    axes.set_title(f"{report.suite}: {report.n:,} rows, 95% intervals")
+    _legend(axes)
+    return figure
+
+
+def _cost_quality(report: Report) -> Figure:
+    figure, axes = _axes(8, 4.6)
+    styles = _styles(report)
+    for r in report.best_first:
+        curve, style = report.cost_quality.get(r.name), styles[r.name]
+        if curve is not None:
+            area = r.metrics["apgr"]
+            label = r.name if area is None else f"{r.name} (APGR {area:.3f})"
+            axes.plot(
+                curve.strong_share, curve.quality, label=label, color=style.color, linestyle=style.linestyle, linewidth=style.linewidth
+            )
+    whole = next(iter(report.cost_quality.values()))
+    axes.plot([0, 1], whole.quality[[0, -1]], "o", color="#4d4d4d", markersize=5, label="always-inferior, always-superior")
+    axes.set(xlim=(-0.02, 1.02), xlabel="share of calls to the superior model", ylabel="mean score", title="Cost and quality")
+    axes.grid(color="#e6e6e6")
+    _legend(axes)
     return figure
 
 
 def _reliability(bins: list[Bin]) -> Figure:
-    figure, axes = _axes(4, 3.6)
-    axes.plot([0, 1], [0, 1], color="grey", linewidth=1, linestyle="--")
-    axes.plot([b.confidence for b in bins], [b.accuracy for b in bins], marker="o")
-    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence", ylabel="share that is right", title="Reliability")
+    figure, axes = _axes(4.6, 4.2)
+    axes.plot([0, 1], [0, 1], color=_GREYS[1], linewidth=1, linestyle="--", label="perfectly calibrated")
+    axes.plot(
+        [b.confidence for b in bins], [b.accuracy for b in bins], marker="o", color=_COLOURS[0], label=f"{len(bins)} bins of equal mass"
+    )
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="confidence", ylabel="share that is right", title="Reliability")
+    axes.grid(color="#e6e6e6")
+    axes.legend(loc="upper left", frameon=False)
+    return figure
+
+
+def _risk_coverage(report: Report) -> Figure:
+    figure, axes = _axes(8, 4.2)
+    styles = _styles(report)
+    for r in report.best_first:
+        curve, style = report.risk_coverage.get(r.name), styles[r.name]
+        if curve is not None:
+            axes.plot(curve.coverage, curve.risk, label=r.name, color=style.color, linestyle=style.linestyle, linewidth=style.linewidth)
+            if len(curve.coverage) == 1:  # one confidence for all: a line, not a point
+                axes.axhline(curve.risk[0], color=style.color, linestyle=style.linestyle, linewidth=style.linewidth)
+    axes.set(
+        xlim=(0, 1.02), ylim=(0, 1.02), xlabel="coverage: share of answers kept, surest first", ylabel="risk: share of those that is wrong"
+    )
+    axes.set_title("Risk and coverage")
+    axes.grid(color="#e6e6e6")
+    _legend(axes)
     return figure
 
 
@@ -76,8 +162,8 @@ def _confusion(confusion: Confusion) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> str:
+def _png(figure: Figure) -> bytes:
     out = io.BytesIO()
     # Without the software's version, equal numbers give equal files.
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})
-    return base64.b64encode(out.getvalue()).decode()
+    return out.getvalue()

@@ -1,15 +1,17 @@
-"""Reports: a table for people, JSON for programs, and a folder with report.json and one HTML page that needs nothing else."""
+"""Reports: a table for people, JSON for programs, and a folder with report.json, the plots, and one HTML page that needs nothing else."""
 
 from __future__ import annotations
 
+import base64
 import json
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
-from evaluation.plots import plots
+from evaluation.plots import Plot, plots
 from evaluation.results import Report, Result
 
 if TYPE_CHECKING:
@@ -62,48 +64,53 @@ def show(report: Report, console: Console) -> None:
         console.print(Text(f"- {_line(item)}"), soft_wrap=True)
     if len(report.wrong) > SHOWN:
         console.print(Text(f"... and {len(report.wrong) - SHOWN:,} more: --json lists them all.", style="dim"))
+    for note in report.notes:
+        console.print(Text(note), soft_wrap=True)
     console.print(Text(f"{_LEGEND} Reproduce: {report.command}\n", style="dim"), soft_wrap=True)
 
 
 def write(reports: Sequence[Report], folder: Path) -> None:
-    """Write report.json and report.html into `folder`. Raises InputError when it cannot be written."""
+    """Write report.json, report.html and a PNG for each plot into `folder`. Raises InputError when it cannot be written."""
+    drawn = [plots(r) for r in reports]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "report.json").write_text(as_json(reports) + "\n", encoding="utf-8")
-        (folder / "report.html").write_text(as_html(reports), encoding="utf-8")
+        (folder / "report.html").write_text(as_html(reports, drawn), encoding="utf-8")
+        for plot in (plot for each in drawn for plot in each):
+            (folder / f"{plot.name}.png").write_bytes(plot.png)
     except OSError as error:
         raise InputError(f"Expected a folder to write the report to; {folder} cannot be written: {error.strerror}.") from None
 
 
-def as_html(reports: Sequence[Report]) -> str:
-    """One page with tables and plots embedded."""
-    body = "\n".join(_section(r) for r in reports)
+def as_html(reports: Sequence[Report], drawn: Sequence[Sequence[Plot]]) -> str:
+    """One page with tables and plots embedded. `drawn`: the plots of each report."""
+    body = "\n".join(_section(r, each) for r, each in zip(reports, drawn, strict=True))
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Evaluation</title><style>{_STYLE}</style>'
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body><h1>Evaluation</h1>\n{body}\n</body></html>\n'
 
 
-def _section(report: Report) -> str:
+def _section(report: Report, drawn: Sequence[Plot]) -> str:
     results = report.best_first
     heads = "".join(f"<th>{escape(r.name)}{'<br><small>baseline</small>' if r.baseline else ''}</th>" for r in results)
     rows = [(metric, [_cell(r, metric) for r in results]) for metric in _metrics(results)]
     rows += [(f"latency {p}", ["" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results]) for p in ("p50", "p95")]
     cells = "".join(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{value}</td>' for value in values)}</tr>\n" for name, values in rows)
-    images = "".join(f'<img alt="{escape(name)}" src="data:image/png;base64,{png}">' for name, png in plots(report))
+    images = "".join(f'<img alt="{escape(p.shows)}" src="data:image/png;base64,{base64.b64encode(p.png).decode()}">' for p in drawn)
+    notes = "".join(f"<p>{escape(note)}</p>" for note in report.notes)
     wrong = "".join(f"<tr><td>{escape(_line(item))}</td></tr>\n" for item in report.wrong)
     return (
         f"<h2>{escape(report.suite)}</h2><p>{report.n:,} rows. {_LEGEND}<br>"
         f"<code>{escape(report.command)}</code></p>"
-        f"<table><tr><th>metric</th>{heads}</tr>\n{cells}</table>{images}"
+        f"<table><tr><th>metric</th>{heads}</tr>\n{cells}</table>{notes}{images}"
         f'<details><summary>Wrong: {len(report.wrong):,}</summary><table class="wrong">{wrong}</table></details>'
     )
 
 
 def _metrics(results: Sequence[Result]) -> list[str]:
-    """Metrics to show, in the order of the first result; with many labels, their recalls are left to the JSON."""
+    """Metrics to show, in the order of the first result; of many labels or groups, each one's numbers are left to the JSON."""
     names = list(dict.fromkeys(m for r in results for m in r.metrics))
-    if sum(m.startswith("recall.") for m in names) > MOST_LABELS:
-        return [m for m in names if not m.startswith("recall.")]
-    return names
+    families = Counter(m.partition(".")[0] for m in names if "." in m)
+    return [m for m in names if "." not in m or families[m.partition(".")[0]] <= MOST_LABELS]
 
 
 def _cell(r: Result, metric: str) -> str:
@@ -114,8 +121,12 @@ def _cell(r: Result, metric: str) -> str:
         return f"{value:,.0f}"
     interval = r.interval.get(metric)
     # Every column more makes a narrow terminal break the cells: two digits will do.
-    span = "–".join(f"{v:.2f}".removeprefix("0").replace("1.00", "1") for v in interval) if interval and not r.baseline else ""
+    span = "–".join(_two(v) for v in interval) if interval and not r.baseline else ""
     return f"{value:.3f} [{span}]" if span else f"{value:.3f}"
+
+
+def _two(value: float) -> str:
+    return f"{value:.2f}".replace("0.", ".", 1 if abs(value) < 1 else 0).replace("1.00", "1")
 
 
 def _line(item: dict[str, Any]) -> str:

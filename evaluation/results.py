@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics import Bin, Floats, Ints, Statistic, bootstrap, mean
+from evaluation.metrics import Bin, Curve, Floats, Ints, RiskCoverage, Statistic, Statistics, bootstrap, bootstrap_all, mean
 
 Progress = Callable[[str, int], Callable[[int], None]]
 """progress(what, total) gives advance(number just done)."""
@@ -27,6 +27,14 @@ class Measure:
 
     n: int
     of: Statistic
+
+
+@dataclass(frozen=True, slots=True)
+class Measures:
+    """Several metrics of the same rows, worked out together."""
+
+    n: int
+    of: Statistics
 
 
 def average(values: Sequence[float] | Floats | NDArray[np.bool_]) -> Measure:
@@ -58,20 +66,23 @@ class Result:
 
 def result(
     name: str,
-    measures: Mapping[str, Measure],
+    measures: Mapping[str, Measure] | Measures,
     *,
     plain: Mapping[str, float | None] | None = None,
     seconds: Sequence[float] = (),
     baseline: bool = False,
 ) -> Result:
     """Compute `measures` with their 95% intervals. `plain` metrics have none. `seconds`: one latency a row, none for a baseline."""
-    metrics = {k: m.of(np.arange(m.n)) for k, m in measures.items()} | dict(plain or {})
-    intervals = {k: bootstrap(m.of, m.n) for k, m in measures.items() if metrics[k] is not None}
+    if isinstance(measures, Measures):
+        metrics, intervals = dict(measures.of(np.arange(measures.n))), bootstrap_all(measures.of, measures.n)
+    else:
+        metrics = {k: m.of(np.arange(m.n)) for k, m in measures.items()}
+        intervals = {k: span for k, m in measures.items() if (span := bootstrap(m.of, m.n))}
     return Result(
         name,
         baseline,
-        {k: None if v is None else round(v, DIGITS) for k, v in metrics.items()},
-        {k: (round(v[0], DIGITS), round(v[1], DIGITS)) for k, v in intervals.items() if v},
+        {k: None if v is None else round(v, DIGITS) for k, v in (metrics | dict(plain or {})).items()},
+        {k: (round(v[0], DIGITS), round(v[1], DIGITS)) for k, v in intervals.items() if metrics[k] is not None},
         {f"p{p}": round(float(np.percentile(seconds, p)) * 1000, 3) if len(seconds) else None for p in (50, 95)},
     )
 
@@ -86,7 +97,10 @@ class Confusion:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A suite's report. `headline` names the metric that orders the results and the plot's bars; higher is better."""
+    """A suite's report. `headline` names the metric that orders the results and the plot's bars; higher is better.
+
+    `notes`: what a reader must know beside the numbers. `cost_quality`, `risk_coverage`: a curve for each system, by its name.
+    """
 
     suite: str
     n: int
@@ -96,6 +110,9 @@ class Report:
     wrong: list[dict[str, Any]]
     reliability: list[Bin] = field(default_factory=list)
     confusion: Confusion | None = None
+    cost_quality: dict[str, Curve] = field(default_factory=dict)
+    risk_coverage: dict[str, RiskCoverage] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def best_first(self) -> list[Result]:

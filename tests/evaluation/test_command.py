@@ -26,8 +26,9 @@ def test_all_suites_give_the_same_numbers_twice(capsys, tmp_path):
         assert main(["eval", "all", "--json", "--report", str(tmp_path / "report")]) == 0
         runs.append(without_latency(json.loads(capsys.readouterr().out)))
     assert runs[0] == runs[1]
-    assert [s["suite"] for s in runs[0]] == ["routing", "retrieval", "answers"]
-    assert [s["command"] for s in runs[0]] == ["switchyard eval routing", "switchyard eval retrieval", "switchyard eval answers"]
+    suites = ["routing", "retrieval", "answers", "confidence"]
+    assert [s["suite"] for s in runs[0]] == suites
+    assert [s["command"] for s in runs[0]] == [f"switchyard eval {suite}" for suite in suites]
     assert without_latency(json.loads((tmp_path / "report/report.json").read_text())) == runs[0]
     metrics = [(m, v) for s in runs[0] for r in s["results"] for m, v in r["metrics"].items() if not m.startswith("n.")]
     assert [(m, v) for m, v in metrics if v is not None and not 0 <= v <= 1] == []
@@ -47,6 +48,32 @@ def test_routing_with_files_names_the_command_that_repeats_it(capsys, tmp_path):
     assert (document["suite"], document["n"], document["command"]) == ("routing", 4, expected)
 
 
+def test_escalation_with_files_names_the_command_and_writes_the_plots(capsys, tmp_path):
+    rows = [{"ask": f"{'long ' * n} {n}", "models": {"weak": n % 3 != 0, "strong": 1}, "set": n % 7} for n in range(30)]
+    path = written(tmp_path / "pairs.jsonl", *rows)
+    maps = ["prompt=ask", "weak_score=models.weak", "strong_score=models.strong"]
+    args = ["eval", "escalation", str(path), "--group", "set", "--router", "length", *(word for m in maps for word in ("--map", m))]
+    assert main([*args, "--json", "--report", str(tmp_path / "report")]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document == json.loads((tmp_path / "report" / "report.json").read_text())
+    assert (document["suite"], document["n"]) == ("escalation", 30)
+    assert document["command"] == f"switchyard eval escalation {path} --group set --router length --map " + " --map ".join(maps)
+    assert {r["name"] for r in document["results"]} == {"length", "random", "always-inferior", "always-superior", "oracle"}
+    written_there = sorted(p.name for p in (tmp_path / "report").iterdir())
+    assert written_there == ["escalation-cost-quality.png", "escalation-metrics.png", "report.html", "report.json"]
+
+
+def test_confidence_with_a_file(capsys, tmp_path):
+    rows = [{"prompt": f"q {n}", "response": f"{n} + 1 = {n + 1 + n % 2}", "correct": n % 2 == 0} for n in range(30)]
+    path = written(tmp_path / "judged.jsonl", *rows)
+    assert main(["eval", "confidence", str(path), "--report", str(tmp_path / "report")]) == 0
+    out = capsys.readouterr().out
+    assert f"Reproduce: switchyard eval confidence {path}" in out
+    assert f"Written: {tmp_path / 'report' / 'report.html'}, report.json and the plots beside it." in out
+    pictures = sorted(p.name for p in (tmp_path / "report").glob("*.png"))
+    assert pictures == ["confidence-metrics.png", "confidence-reliability.png", "confidence-risk-coverage.png"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -57,6 +84,10 @@ def test_routing_with_files_names_the_command_that_repeats_it(capsys, tmp_path):
         (["retrieval", "--corpus", "c.jsonl"], "Expected --corpus and --qrels together; got only --corpus"),
         (["answers", "--qrels", "q.jsonl"], "Expected --corpus and --qrels together; got only --qrels"),
         (["answers", "--oracle"], "Expected files beside --oracle"),
+        (["escalation"], "data"),
+        (["escalation", "none.jsonl"], "Expected a JSONL file at none.jsonl"),
+        (["confidence", "--train", "t.jsonl"], "Expected a file of judged responses beside --train and --group"),
+        (["confidence", "--group", "x"], "Expected a file of judged responses beside --train and --group"),
         (["nothing"], "nothing"),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 
 from core.errors import InputError
 from core.types import Passage
-from evaluation.data import Labelled, Query, parse_map, read_corpus, read_labelled, read_queries
+from evaluation.data import Judged, Labelled, Pair, Query, parse_map, read_corpus, read_judged, read_labelled, read_pairs, read_queries
 
 
 def written(path, *rows):
@@ -73,6 +73,68 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "latin.jsonl").write_bytes('{"text": "caf\xe9"}'.encode("latin-1"))
     with pytest.raises(InputError, match="expected JSONL in UTF-8"):
         read_labelled(tmp_path / "latin.jsonl", {})
+
+
+def test_scores_of_two_models(tmp_path):
+    rows = [
+        {"prompt": "a", "weak_score": "0.5", "strong_score": 1, "weak_response": "", "group": "g", "subject": 7},
+        {"prompt": "b", "weak_score": False, "strong_score": True, "subject": "x"},
+    ]
+    found = read_pairs(written(tmp_path / "p.jsonl", *rows), {}, "subject")
+    assert found == [Pair("a", 0.5, 1.0, "", ["g"], "7"), Pair("b", 0.0, 1.0, None, [], '"x"')]
+
+
+def test_fields_are_fetched_from_inside_by_path(tmp_path):
+    outputs = {"gpt-3.5": {"answer": " No.", "pred": "1", "logprobs": [-1, -0.5]}}
+    rows = [{"question": "a?", "outputs": outputs}, {"question": "b?", "outputs": {"gpt-3.5": {"answer": "", "pred": "0", "logprobs": []}}}]
+    names = {"prompt": "question", "response": "answer", "correct": "pred", "token_logprobs": "logprobs"}
+    mapping = {ours: theirs if ours == "prompt" else f"outputs.gpt-3.5.{theirs}" for ours, theirs in names.items()}
+    found = read_judged(written(tmp_path / "j.jsonl", *rows), mapping)
+    assert found == [Judged("a?", " No.", True, [-1.0, -0.5]), Judged("b?", "", False, None)]
+
+
+def test_a_field_whose_name_holds_a_full_stop_comes_before_a_path(tmp_path):
+    path = written(tmp_path / "t.jsonl", {"a.b": "whole", "a": {"b": "inside"}, "label": "x"})
+    assert [row.text for row in read_labelled(path, {"text": "a.b"})] == ["whole"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"weak_score": None}, "'weak_score' is missing. Rename a field: --map weak_score=THEIRS"),
+        ({"weak_score": "high"}, "'weak_score' is no number"),
+        ({"weak_score": float("nan")}, "'weak_score' is no number"),
+        ({"strong_score": [1]}, "'strong_score' is no number"),
+        ({"weak_response": 3}, "'weak_response' is no text"),
+        ({"prompt": " "}, "'prompt' is no text"),
+        ({"subject": None}, "--group names the column 'subject', which this line lacks."),
+    ],
+)
+def test_a_bad_pair_is_named(tmp_path, change, message):
+    good = {"prompt": "a", "weak_score": 0, "strong_score": 1, "subject": "x"}
+    path = written(tmp_path / "p.jsonl", good, good | change)
+    with pytest.raises(InputError) as error:
+        read_pairs(path, {}, "subject")
+    assert str(error.value).startswith(f'{path}, line 2: expected {{"prompt","weak_score","strong_score"}}; {message}')
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"correct": "maybe"}, "'correct' is neither true nor false (nor 1 nor 0)"),
+        ({"correct": 0.5}, "'correct' is neither true nor false (nor 1 nor 0)"),
+        ({"correct": None}, "'correct' is missing"),
+        ({"response": None}, "'response' is missing"),
+        ({"token_logprobs": [0.1, "x"]}, "'token_logprobs' is no list of numbers"),
+        ({"token_logprobs": -1}, "'token_logprobs' is no list of numbers"),
+    ],
+)
+def test_a_bad_judged_response_is_named(tmp_path, change, message):
+    good = {"prompt": "a", "response": "b", "correct": "True"}
+    path = written(tmp_path / "j.jsonl", good, good | change)
+    with pytest.raises(InputError) as error:
+        read_judged(path, {})
+    assert f'line 2: expected {{"prompt","response","correct"}}; {message}' in str(error.value)
 
 
 def test_map_options():

@@ -6,17 +6,26 @@ from hypothesis.extra.numpy import arrays
 
 from evaluation.metrics import (
     Bin,
+    Curve,
+    apgr,
     auroc,
     bootstrap,
+    bootstrap_all,
+    cost_quality,
+    cpt,
     ece,
     exact_match,
     macro_f1,
     mean,
+    mean_curve,
+    mean_defined,
     mrr,
     ndcg,
     recall_at,
     recall_when_keeping,
     reliability,
+    risk_at,
+    risk_coverage,
     squad_normalise,
     token_f1,
 )
@@ -98,6 +107,105 @@ def test_bootstrap_repeats_and_brackets_the_mean():
     assert low == pytest.approx(0.61, abs=0.02)
     assert high == pytest.approx(0.79, abs=0.02)
     assert (low, high) != bootstrap(lambda rows: mean(values[rows]), 100, seed=1)
+
+
+WEAK, STRONG = np.array([0.0, 1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0])
+"""The inferior model is right once, the superior one three times."""
+
+
+def test_cost_and_quality_by_hand():
+    # Sent in this order: a gain, none, a gain, none.
+    curve = cost_quality(np.array([0.9, 0.8, 0.7, 0.1]), WEAK, STRONG)
+    assert curve.strong_share.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    assert curve.quality.tolist() == [0.25, 0.5, 0.5, 0.75, 0.75]
+    assert curve.recovered.tolist() == [0, 0.5, 0.5, 1, 1]
+    assert apgr(curve) == pytest.approx((0.25 + 0.5 + 0.75 + 1) / 4)
+    assert cpt(curve, 0.5) == pytest.approx(0.25)
+    # Three fifths of the way from 0.5 to 1.
+    assert cpt(curve, 0.8) == pytest.approx(0.5 + 0.6 * 0.25)
+    assert cpt(curve, 1.0) == pytest.approx(0.75)
+
+
+def test_equal_need_is_the_random_router_whatever_the_order_of_the_file():
+    curve = cost_quality(np.full(4, 0.3), WEAK, STRONG)
+    assert curve.strong_share.tolist() == [0, 1]
+    assert (apgr(curve), cpt(curve, 0.5), cpt(curve, 0.8)) == (0.5, 0.5, pytest.approx(0.8))
+
+
+def test_cpt_is_the_first_time_that_the_curve_gets_there():
+    # Up to 0.6 of the gap, down to 0, and up again: np.interp over such a curve would be wrong.
+    curve = Curve(np.array([0, 0.25, 0.5, 1.0]), np.array([0, 0.6, 0.0, 1.0]))
+    assert cpt(curve, 0.5) == pytest.approx(0.25 * 0.5 / 0.6)
+    assert cpt(curve, 0.8) == pytest.approx(0.5 + 0.5 * 0.8)
+
+
+@pytest.mark.parametrize("strong", [WEAK, 1 - STRONG])
+def test_without_a_gap_nothing_can_be_recovered(strong):
+    curve = cost_quality(np.arange(4.0), WEAK, strong)
+    assert (curve.recovered, apgr(curve), cpt(curve, 0.5)) == (None, None, None)
+
+
+def test_the_mean_curve_is_a_ratio_of_means():
+    whole = cost_quality(np.array([2.0, 1.0]), np.zeros(2), np.array([1.0, 0.0]))
+    flat = Curve(np.array([0.0, 1.0]), np.array([0.5, 0.5]))
+    found = mean_curve([whole, flat], [2, 6])
+    # The second fold has no gap: alone it has no apgr, and it changes nothing.
+    assert apgr(found) == pytest.approx(apgr(whole))
+    assert found.quality[[0, -1]] == pytest.approx([(0 * 2 + 0.5 * 6) / 8, (0.5 * 2 + 0.5 * 6) / 8])
+    assert mean_curve([whole], [2]) is whole
+    assert mean_defined([0.2, None, 0.4]) == pytest.approx(0.3)
+    assert mean_defined([None]) is None
+
+
+def test_risk_and_coverage_by_hand():
+    curve = risk_coverage(np.array([0.9, 0.8, 0.8, 0.1]), np.array([True, True, False, False]))
+    assert curve.coverage.tolist() == [0.25, 0.75, 1]
+    assert curve.risk.tolist() == pytest.approx([0, 1 / 3, 1 / 2])
+    # Half of the rows: the surest, and one of the two equals, which is wrong every other time.
+    assert risk_at(curve, 0.5) == pytest.approx(0.5 / 2)
+    assert risk_at(curve, 1.0) == pytest.approx(0.5)
+
+
+def test_metrics_of_the_same_rows_are_resampled_together():
+    values = np.arange(40.0)
+    spans = bootstrap_all(lambda rows: {"mean": mean(values[rows]), "twice": mean(2 * values[rows]), "never": None}, 40)
+    assert list(spans) == ["mean", "twice"]
+    assert spans["mean"] == bootstrap(lambda rows: mean(values[rows]), 40)
+    assert spans["twice"] == tuple(2 * v for v in spans["mean"])
+    assert bootstrap_all(lambda rows: {"mean": 1.0}, 0) == {}
+
+
+ROWS = st.lists(st.tuples(st.integers(0, 5), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0.0, 0.5, 1.0])), min_size=2, max_size=40)
+
+
+@unhurried
+@given(ROWS, st.randoms(use_true_random=False))
+def test_the_curve_starts_weak_ends_strong_and_ignores_order_and_scale(rows, random):
+    needed, weak, strong = np.array(rows).T
+    curve = cost_quality(needed, weak, strong)
+    assert curve.quality[[0, -1]] == pytest.approx([weak.mean(), strong.mean()])
+    assert (np.diff(curve.strong_share) > 0).all()
+    random.shuffle(rows)
+    again, w, s = np.array(rows).T
+    other = cost_quality(np.exp(again), 1 + 9 * w, 1 + 9 * s)
+    assert other.strong_share.tolist() == curve.strong_share.tolist()
+    if strong.mean() > weak.mean() + 1e-9:
+        assert apgr(other) == pytest.approx(apgr(curve))
+        assert cpt(other, 0.5) == pytest.approx(cpt(curve, 0.5))
+        # Ranked by the gain itself, no router does better; the other way round, none does worse.
+        best, worst = apgr(cost_quality(strong - weak, weak, strong)), apgr(cost_quality(weak - strong, weak, strong))
+        assert worst - 1e-9 <= apgr(curve) <= best + 1e-9
+        assert best + worst == pytest.approx(1)
+        assert 0 < cpt(curve, 0.5) <= cpt(curve, 0.8) <= 1
+
+
+@unhurried
+@given(st.lists(st.tuples(UNIT, st.booleans()), min_size=1, max_size=60))
+def test_all_rows_kept_have_the_share_of_wrong_rows_as_risk(rows):
+    confidence, right = np.array([c for c, _ in rows]), np.array([r for _, r in rows], bool)
+    curve = risk_coverage(confidence, right)
+    assert (curve.coverage[-1], curve.risk[-1]) == (1, pytest.approx(1 - right.mean()))
+    assert all(0 <= risk_at(curve, share) <= 1 for share in (0.2, 0.5, 0.8))
 
 
 @unhurried

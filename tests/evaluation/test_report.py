@@ -1,12 +1,14 @@
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from core.errors import InputError
-from evaluation.metrics import Bin
+from evaluation.metrics import Bin, cost_quality, risk_coverage
+from evaluation.plots import plots
 from evaluation.report import as_html, as_json, show, write
 from evaluation.results import Confusion, Measure, Report, average, result
 
@@ -81,6 +83,8 @@ def test_the_folder_holds_json_and_a_page_that_needs_nothing_else(tmp_path):
     write([shown], tmp_path / "new" / "folder")
     assert json.loads((tmp_path / "new/folder/report.json").read_text()) == shown.as_dict()
     page = (tmp_path / "new/folder/report.html").read_text()
+    pictures = sorted(file.name for file in (tmp_path / "new/folder").glob("*.png"))
+    assert pictures == ["routing-confusion.png", "routing-metrics.png", "routing-reliability.png"]
     assert page.count('src="data:image/png;base64,iVBOR') == 3
     assert "<script>" not in page
     assert "&lt;script&gt;" in page
@@ -89,7 +93,30 @@ def test_the_folder_holds_json_and_a_page_that_needs_nothing_else(tmp_path):
 
 
 def test_equal_numbers_give_equal_pages():
-    assert as_html([report()]) == as_html([report()])
+    pages = [as_html([shown], [plots(shown)]) for shown in (report(), report())]
+    assert pages[0] == pages[1]
+
+
+def test_curves_are_drawn_and_notes_are_shown():
+    shown = replace(
+        report(),
+        cost_quality={"similarity": cost_quality(np.array([2.0, 1.0]), np.zeros(2), np.array([1.0, 0.0]))},
+        risk_coverage={"similarity": risk_coverage(np.array([0.9, 0.1]), np.array([True, False]))},
+        notes=["Mind <this>."],
+    )
+    shown.results[0].metrics["apgr"] = shown.results[1].metrics["apgr"] = 0.75
+    assert [p.name for p in plots(shown)] == [
+        f"routing-{n}" for n in ("metrics", "cost-quality", "reliability", "risk-coverage", "confusion")
+    ]
+    assert all(p.png.startswith(b"\x89PNG") for p in plots(shown))
+    assert "Mind <this>." in printed(shown, 120)
+    assert "<p>Mind &lt;this&gt;.</p>" in as_html([shown], [[]])
+
+
+def test_an_interval_around_nought_is_written_short():
+    found = result("x", {"gain": Measure(2, lambda rows: float(rows.sum()) - 1)})
+    text = printed(Report("confidence", 2, "c", ["gain"], [found], []), 80)
+    assert "0.000 [-1–1]" in text
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):

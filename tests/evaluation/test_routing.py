@@ -1,9 +1,12 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 
-from core.errors import InputError, UnknownNameError
+from core.errors import IndexFault, InputError, UnknownNameError
 from evaluation.data import Labelled
-from evaluation.routing import Routed, evaluate, folds, judge, no_obvious_words
+from evaluation.routed import Routed, judge, no_obvious_words
+from evaluation.routing import evaluate, folds
 from graph.services import Services
 from tests.evaluation.test_data import written
 
@@ -79,8 +82,8 @@ def test_the_shipped_router_on_its_own_test_utterances(own_experts):
     assert (report.suite, report.n) == ("routing", 5)
     best, random, majority = (next(r for r in report.results if r.name == name) for name in ("similarity", "random", "majority"))
     assert best.metrics["accuracy"] == 1.0
-    assert majority.metrics["accuracy"] == 0.4
-    assert majority.metrics["recall.bees"] == 1.0
+    # Most of what the routers learn from is out of scope.
+    assert (majority.metrics["accuracy"], majority.metrics["recall.out_of_scope"]) == (0.2, 1.0)
     assert [best.baseline, random.baseline, majority.baseline] == [False, True, True]
     assert best.latency_ms["p50"] > 0
     assert random.latency_ms == {"p50": None, "p95": None}
@@ -146,3 +149,44 @@ def test_what_cannot_be_used(own_experts, tiny, tmp_path):
         file.write_text("text,split\n")
     with pytest.raises(InputError, match="Expected utterances with the split `test`"):
         evaluate(Services(own_experts), "")
+
+
+def test_all_routers_on_one_split(tiny, tmp_path):
+    path = written(tmp_path / "t.jsonl", {"text": "how long does green tea steep", "label": "tea"}, {"text": "pop songs", "label": "oos"})
+    report = evaluate(tiny, "", test=path, routers=["all"])
+    assert [r.name for r in report.results] == ["similarity", "random", "majority"]
+    assert [note.split(" is left out")[0] for note in report.notes] == ["logistic", "xgboost", "transformer"]
+    assert all("Run: switchyard train router --kind" in note for note in report.notes)
+    with pytest.raises(IndexFault, match=r"found none\. Run: switchyard train router --kind logistic"):
+        evaluate(tiny, "", test=path, routers=["logistic"])
+
+
+def test_several_kinds_learn_from_the_same_file(tiny, tmp_path):
+    texts = {
+        "weather": "rain sun snow wind hail fog",
+        "music": "song album tune jazz choir band",
+        "oos": "bread mountain shoe lamp river stone",
+    }
+    rows = [{"text": f"{a} {b}", "label": label} for label, words in texts.items() for a, b in combinations(words.split(), 2)]
+    train = written(tmp_path / "train.jsonl", *rows)
+    test = written(
+        tmp_path / "test.jsonl", {"text": "jazz band album", "label": "music"}, {"text": "a stone in the river", "label": "oos"}, rows[0]
+    )
+    report = evaluate(tiny, "", test=test, train=train, routers=["similarity", "logistic", "majority"])
+    assert [r.name for r in report.results] == ["similarity", "logistic", "majority", "random"]
+    assert [r.metrics["accuracy"] for r in report.results[:2]] == [1.0, 1.0]
+    assert [r.baseline for r in report.results] == [False, False, True, True]
+    assert report.results[1].metrics["size_mb"] > 0
+    assert report.results[1].latency_ms["p50"] > 0
+    assert report.notes == ["1 of the texts stand in the training file too: the numbers flatter whoever learns by heart."]
+
+
+def test_out_of_scope_rows_that_no_training_row_shows_are_told_by_how_unfamiliar_they_are(tiny, tmp_path):
+    texts = {"weather": "rain sun snow wind hail fog", "music": "song album tune jazz choir band"}
+    rows = [{"text": f"{a} {b}", "label": label} for label, words in texts.items() for a, b in combinations(words.split(), 2)]
+    train = written(tmp_path / "train.jsonl", *rows)
+    asked = [("jazz band album", "music"), ("snow and fog", "weather"), ("my tax return", "oos"), ("boil an egg", "oos")]
+    test = written(tmp_path / "test.jsonl", *({"text": text, "label": label} for text, label in asked))
+    report = evaluate(tiny, "", test=test, train=train, routers=["similarity", "logistic"])
+    assert [r.metrics["oos_auroc"] for r in report.results[:2]] == [1.0, 1.0]
+    assert [r.metrics["in_scope_accuracy"] for r in report.results[:2]] == [1.0, 1.0]

@@ -1,30 +1,33 @@
-"""Measure routing, retrieval and answers, on the experts' own test questions or on your files."""
+"""Measure routing, retrieval, answers, confidence and escalation, on the experts' own test questions or on your files."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.errors import InputError
-from ui.console import OUT, progress
+from ui.console import OUT, bars
 
 if TYPE_CHECKING:
-    from evaluation.results import Progress, Report
+    from evaluation.results import Report
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
-    help="Measure routing, retrieval and answers, on the experts' own test questions or on your files.",
+    help="Measure routing, retrieval, answers, confidence and escalation, on the experts' own test questions or on your files.",
 )
 Corpus = Annotated[Path | None, typer.Option(help='Passages, JSON lines {"_id", "title", "text"}.')]
-Map = Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files; may be repeated.")]
+Map = Annotated[
+    list[str] | None,
+    typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files, or fetch one from inside: a.b; may be repeated."),
+]
+Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows of one value of it are never fitted on and judged both.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, every wrong item included.")]
-Folder = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Also write report.json and report.html there.")]
+Folder = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Also write report.json, report.html and the plots there.")]
 
 
 @app.command()
@@ -44,9 +47,8 @@ def routing(
     if train and not test:
         raise InputError("Expected a test file beside --train. Run: switchyard eval routing TEST.jsonl --train TRAIN.jsonl")
     command = _command("routing", test, ("--train", train), ("--router", router), maps=map_)
-    kinds = [kind.strip() for kind in router.split(",")] if router else []
-    with _bars() as bars:
-        found = evaluate(services(), command, test=test, train=train, routers=kinds, mapping=parse_map(map_ or []), progress=bars)
+    with bars() as show:
+        found = evaluate(services(), command, test=test, train=train, routers=_kinds(router), mapping=parse_map(map_ or []), progress=show)
     _hand_over([found], json_, report)
 
 
@@ -65,8 +67,8 @@ def retrieval(
 
     _check_pair(corpus, qrels)
     command = _command("retrieval", None, ("--corpus", corpus), ("--qrels", qrels), maps=map_)
-    with _bars() as bars:
-        found = evaluate(services(), command, corpus=corpus, qrels=qrels, mapping=parse_map(map_ or []), progress=bars)
+    with bars() as show:
+        found = evaluate(services(), command, corpus=corpus, qrels=qrels, mapping=parse_map(map_ or []), progress=show)
     _hand_over([found], json_, report)
 
 
@@ -88,23 +90,70 @@ def answers(
     if oracle and not corpus:
         raise InputError("Expected files beside --oracle. Run: switchyard eval answers --corpus C.jsonl --qrels Q.jsonl --oracle")
     command = _command("answers", None, ("--corpus", corpus), ("--qrels", qrels), maps=map_) + (" --oracle" if oracle else "")
-    with _bars() as bars:
-        found = evaluate(services(), command, corpus=corpus, qrels=qrels, oracle=oracle, mapping=parse_map(map_ or []), progress=bars)
+    with bars() as show:
+        found = evaluate(services(), command, corpus=corpus, qrels=qrels, oracle=oracle, mapping=parse_map(map_ or []), progress=show)
+    _hand_over([found], json_, report)
+
+
+@app.command()
+def escalation(
+    data: Annotated[Path, typer.Argument(help='Prompts with both models\' scores, JSON lines {"prompt", "weak_score", "strong_score"}.')],
+    train: Annotated[Path | None, typer.Option(help="Fit on this file, of the same form, instead of by cross-validation.")] = None,
+    group: Group = None,
+    router: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of difficulty router; the quick ones by default.")] = None,
+    map_: Map = None,
+    json_: Json = False,
+    report: Folder = None,
+) -> None:
+    """Which prompts need the superior model? With "weak_response" in the file, also judged from what the inferior one answered."""
+    from evaluation.data import parse_map
+    from evaluation.escalation import evaluate
+    from graph.services import services
+
+    command = _command("escalation", data, ("--train", train), ("--group", group), ("--router", router), maps=map_)
+    names, maps = _kinds(router), parse_map(map_ or [])
+    with bars() as show:
+        found = evaluate(services(), command, data, train=train, group=group, kinds=names, mapping=maps, progress=show)
+    _hand_over([found], json_, report)
+
+
+@app.command()
+def confidence(
+    data: Annotated[
+        Path | None, typer.Argument(help='Judged responses, JSON lines {"prompt", "response", "correct"}.', show_default=False)
+    ] = None,
+    train: Annotated[Path | None, typer.Option(help="Fit on this file, of the same form, instead of by cross-validation.")] = None,
+    group: Group = None,
+    map_: Map = None,
+    json_: Json = False,
+    report: Folder = None,
+) -> None:
+    """Is an answer as often right as its confidence says? Without a file: the experts' own test questions, in three kinds of cases."""
+    from evaluation.confidence import evaluate
+    from evaluation.data import parse_map
+    from graph.services import services
+
+    if (train or group) and not data:
+        raise InputError("Expected a file of judged responses beside --train and --group. Run: switchyard eval confidence DATA.jsonl")
+    command = _command("confidence", data, ("--train", train), ("--group", group), maps=map_)
+    with bars() as show:
+        found = evaluate(services(), command, data, train=train, group=group, mapping=parse_map(map_ or []), progress=show)
     _hand_over([found], json_, report)
 
 
 @app.command("all")
 def all_(json_: Json = False, report: Folder = None) -> None:
-    """Every suite on the experts' own test questions."""
-    from evaluation import answers, retrieval, routing
+    """Every suite that the experts' own test questions can feed."""
+    from evaluation import answers, confidence, retrieval, routing
     from graph.services import services
 
     shared = services()
-    with _bars() as bars:
+    with bars() as show:
         found = [
-            routing.evaluate(shared, _command("routing"), progress=bars),
-            retrieval.evaluate(shared, _command("retrieval"), progress=bars),
-            answers.evaluate(shared, _command("answers"), progress=bars),
+            routing.evaluate(shared, _command("routing"), progress=show),
+            retrieval.evaluate(shared, _command("retrieval"), progress=show),
+            answers.evaluate(shared, _command("answers"), progress=show),
+            confidence.evaluate(shared, _command("confidence"), progress=show),
         ]
     _hand_over(found, json_, report)
 
@@ -117,26 +166,13 @@ def _command(suite: str, file: Path | None = None, *options: tuple[str, Path | s
     return shlex.join(words)
 
 
+def _kinds(listed: str | None) -> list[str]:
+    return [kind.strip() for kind in listed.split(",")] if listed else []
+
+
 def _check_pair(corpus: Path | None, qrels: Path | None) -> None:
     if bool(corpus) != bool(qrels):
         raise InputError(f"Expected --corpus and --qrels together; got only {'--corpus' if corpus else '--qrels'}.")
-
-
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    bar = progress()
-
-    def start(what: str, total: int) -> Callable[[int], None]:
-        # Not before: a bar without a task would print an empty line above an error.
-        bar.start()
-        task = bar.add_task(what, total=total)
-        return lambda done: bar.advance(task, done)
-
-    try:
-        yield start
-    finally:
-        if bar.tasks:
-            bar.stop()
 
 
 def _hand_over(reports: Sequence[Report], as_json: bool, folder: Path | None) -> None:
@@ -150,4 +186,4 @@ def _hand_over(reports: Sequence[Report], as_json: bool, folder: Path | None) ->
     for each in reports:
         report.show(each, OUT)
     if folder:
-        OUT.print(f"Written: {folder / 'report.html'}, {folder / 'report.json'}", soft_wrap=True)
+        OUT.print(f"Written: {folder / 'report.html'}, report.json and the plots beside it.", soft_wrap=True)
