@@ -1,4 +1,4 @@
-"""Makes the README's screenshots of the chat in docs/images.
+"""Makes the README's screenshots of the chat and the route lab in docs/images.
 
 Run: python docs/screenshots.py
 Needs Debian's chromium. The conversations are real ones, held in a folder of their own and thrown away.
@@ -26,6 +26,7 @@ IMAGES = ROOT / "docs" / "images"
 CHROMIUM = "/usr/bin/chromium"
 BEFORE = ("Does alcohol help you sleep?", "What does a grinding noise when braking mean?", "How does a hybrid save fuel?")
 QUESTION = "Why did the Model T get cheaper every year?"
+SPANNING = "Why do long drives make passengers sleepy?"
 WIDE, NARROW = (1440, 1370), (390, 1000)
 LARGEST_BYTES = 300_000
 
@@ -93,9 +94,26 @@ def shoot(browser: Browser, address: str, name: str, size: tuple[int, int], sche
     page.goto(address)
     page.locator(".sy-fold > summary").first.click(timeout=60_000)
     page.locator(".sy-why > summary").click()
-    # Neither the focus ring nor the hover of the clicks is part of the picture, and it begins at the top.
+    save(page, name)
+
+
+def shoot_lab(browser: Browser, address: str, name: str) -> None:
+    """Route a question in the lab, and save the picture."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1940}, color_scheme="light", reduced_motion="reduce")
+    page.goto(f"{address}/lab")
+    page.get_by_role("textbox", name="Prompt").fill(SPANNING)
+    page.get_by_role("textbox", name="Prompt").press("Control+Enter")
+    page.locator(".lab-decision").wait_for(timeout=120_000)
+    page.locator("svg.marks").wait_for(timeout=120_000)
+    page.get_by_label("Colliding pairs").wait_for(timeout=120_000)
+    save(page, name)
+
+
+def save(page: Page, name: str) -> None:
+    """Take the picture of a page from its top, and close it. Exits when the file is too large for a README."""
+    # Neither the focus ring nor the hover of the clicks is part of the picture.
     page.evaluate("document.activeElement.blur()")
-    page.mouse.move(width - 5, height // 2)
+    page.mouse.move(page.viewport_size["width"] - 5, page.viewport_size["height"] // 2)
     page.mouse.wheel(0, -10_000)
     page.wait_for_timeout(500)
     path = IMAGES / name
@@ -114,6 +132,7 @@ def main() -> None:
         shoot(browser, conversation, "chat.png", WIDE, "light")
         shoot(browser, conversation, "chat-dark.png", WIDE, "dark")
         shoot(browser, conversation, "chat-narrow.png", NARROW, "light")
+        shoot_lab(browser, address, "lab.png")
         browser.close()
 
 

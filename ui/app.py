@@ -1,4 +1,4 @@
-"""The Streamlit chat. Run by `switchyard ui`, or: streamlit run ui/app.py."""
+"""The Streamlit application, two pages: the chat and the route lab. Run by `switchyard ui`, or: streamlit run ui/app.py."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import SwitchyardError
-from graph.services import services
-from ui.chat import conversation, sidebar
+from ui.chat import state
 from ui.chat.text import label
 
 HERE = Path(__file__).parent
@@ -20,10 +19,16 @@ def main() -> None:
     # An own icon: Streamlit fetches its named ones from the network.
     st.set_page_config("Switchyard", HERE / "chat" / "icon.svg", layout="centered", menu_items={"About": ABOUT})
     st.html(HERE / "chat" / "style.css")
+    chat = st.Page(HERE / "chat" / "page.py", title="Chat", default=True)
+    lab = st.Page(HERE / "lab" / "page.py", title="Route lab", url_path="lab")
+    page = st.navigation([chat, lab], position="hidden")
+    with st.sidebar:
+        st.html('<div class="sy-brand">Switchyard</div>')
+        with st.container(key="pages", gap=None):
+            st.page_link(chat, icon=":material/forum:", query_params=state.address(on_chat=page == chat))
+            st.page_link(lab, icon=":material/alt_route:")
     try:
-        shared = services()
-        turns = conversation.stored_turns(shared)
-        conversation.draw(shared, sidebar.draw(shared, turns), turns)
+        page.run()
     except SwitchyardError as error:
         # Nothing can be asked before this is mended: an expert's card, the settings, or the database.
         st.error(label(str(error), limit=2_000), icon=":material/error:")

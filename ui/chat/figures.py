@@ -15,6 +15,13 @@ SIGNALS = {
     "support": "Answer's words found in its sources",
     "reader": "Reader's belief in the quoted sentences",
     "answers": "The model gave an answer",
+    "margin": "Lead of this expert over the next",
+    "superior_probability": "Likelihood that the strong model is needed",
+    "length": "Length of the answer",
+    "hedging": "Words of doubt",
+    "wrong_steps": "Calculations that do not come out",
+    "token_probability": "Mean probability of the answer's words",
+    "doubtful_tokens": "Share of the words in doubt",
 }
 """What the parts of the confidence are called."""
 

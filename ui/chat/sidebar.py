@@ -24,7 +24,6 @@ TITLE_CHARS = 60
 def draw(shared: Services, turns: Sequence[Run]) -> Context:
     """Draw it, and give what was chosen."""
     with st.sidebar:
-        st.html('<div class="sy-brand">Switchyard</div>')
         st.button("New chat", key="new-chat", icon=":material/add:", width="stretch", on_click=state.new_chat)
         context = Context(expert=_expert(shared), model=_model(shared))
         _meter([run.answer for run in turns])

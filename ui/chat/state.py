@@ -10,6 +10,7 @@ INPUT = "question"
 """Key of the input field."""
 _PENDING = "pending"
 _THREAD = "thread"
+_LEFT = "left"
 
 
 @dataclass(slots=True)
@@ -24,6 +25,14 @@ class Pending:
 def thread() -> str | None:
     """The open conversation; None is a new one."""
     return st.query_params.get(_THREAD) or None
+
+
+def address(*, on_chat: bool) -> dict[str, str]:
+    """The query of the chat's address: that of the open conversation, also while another page is looked at."""
+    if on_chat:
+        st.session_state[_LEFT] = thread()
+    left = st.session_state.get(_LEFT)
+    return {_THREAD: left} if left else {}
 
 
 def open_thread(name: str) -> None:

@@ -1,0 +1,58 @@
+"""The routers' examples with their vectors, and documents beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.types import OUT_OF_SCOPE
+from graph.services import Services
+from retrieval.encoder import Vectors
+
+BOTH = "+"
+"""Joins the names of the experts to whom an example belongs; no name holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """Labelled texts, labels of several experts joined by BOTH. `vectors`: shape (len(texts), dimensions), rows of unit length."""
+
+    texts: list[str]
+    labels: list[str]
+    vectors: Vectors
+
+
+def examples(shared: Services) -> Examples:
+    """What the similarity router has learnt from, with the vectors that it keeps: nothing is encoded anew."""
+    return Examples(*shared.similarity.examples())
+
+
+def passages(shared: Services) -> Examples:
+    """The experts' passages, their titles and beginnings as texts, their vectors those of the index."""
+    texts: list[str] = []
+    labels: list[str] = []
+    vectors: list[Vectors] = []
+    for name in shared.experts:
+        index = shared.index(name)
+        texts += [f"{p.title}: {p.text}" if p.title else p.text for p in index.passages]
+        labels += [name] * len(index.passages)
+        vectors.append(index.vectors.vectors(index.rows[:-1]))
+    return Examples(texts, labels, np.concatenate(vectors))
+
+
+def spread(found: Examples, most: int) -> Examples:
+    """At most about `most` of them, every label with its share, evenly spaced: the same ones every time."""
+    names = list(dict.fromkeys(found.labels))
+    each = max(1, most // max(1, len(names)))
+    of = np.array(found.labels)
+    rows = [np.flatnonzero(of == name) for name in names]
+    kept = [own[np.linspace(0, len(own) - 1, min(each, len(own))).astype(int)] for own in rows]
+    chosen = np.concatenate(kept)
+    return Examples([found.texts[i] for i in chosen], [found.labels[i] for i in chosen], found.vectors[chosen])
+
+
+def title(label: str, titles: dict[str, str]) -> str:
+    """A label as people read it."""
+    named = {OUT_OF_SCOPE: "Out of scope", **titles}
+    return " and ".join(named.get(name, name) for name in label.split(BOTH))
