@@ -73,31 +73,53 @@ def run(question: str, context: Context, thread: str | None = None, given: Servi
     return Answer.from_dict(last["data"])
 
 
+def run_alone(question: str, context: Context, given: Services) -> Answer:
+    """As `run`, for a question that nobody will go on from: its turn is stored, and no thread is."""
+    final = without_memory(given).invoke(_turn(question), context=context)
+    return Answer.from_dict(final["answer"])
+
+
 def events(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Iterator[dict[str, Any]]:
     """`stream` with a context of one's own."""
     shared = given or services()
     graph = compiled(shared)
     name = thread or uuid.uuid4().hex
     config: RunnableConfig = {"configurable": {"thread_id": name}}
-    turn = cast(Input, {"messages": [HumanMessage(question)]})
     answer: dict[str, Any] = {}
     # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
-    modes = ["custom", "values"]
+    options = {"stream_mode": ["custom", "values"], "subgraphs": True, "durability": "exit"}
     control = RunControl()
-    run_of = graph.stream(turn, config, context=context, stream_mode=modes, subgraphs=True, durability="exit", control=control)  # type: ignore[call-overload]
     try:
-        with _one_turn_at_a_time(shared, name):
-            for namespace, mode, data in run_of:
-                if mode == "custom":
-                    yield data
-                elif not namespace:
-                    answer = data.get("answer") or answer
+        with _one_turn_at_a_time(shared, name), _kept_when_answered(graph, config):
+            run_of = graph.stream(_turn(question), config, context=context, control=control, **options)  # type: ignore[call-overload]
+            try:
+                for namespace, mode, data in run_of:
+                    if mode == "custom":
+                        yield data
+                    elif not namespace:
+                        answer = data.get("answer") or answer
+            finally:
+                # A caller may close the stream half-way: LangGraph would wait for the model to finish.
+                control.request_drain("the caller closed the stream")
+                run_of.close()
     except sqlite3.Error as error:
         raise StoreError(f"The turn could not be stored: {error}. Free some disk, or set SWITCHYARD_HOME to another folder.") from None
-    finally:
-        # A caller may close the stream half-way: LangGraph would wait for the model to finish.
-        control.request_drain("the caller closed the stream")
     yield {"type": "answer", "data": answer}
+
+
+def _turn(question: str) -> Input:
+    return cast(Input, {"messages": [HumanMessage(question)]})
+
+
+@contextmanager
+def _kept_when_answered(graph: Compiled, config: RunnableConfig) -> Iterator[None]:
+    """A thread whose first turn fails, or is left by its caller, is none: LangGraph would keep the bare question."""
+    try:
+        yield
+    except BaseException:
+        if "answer" not in graph.get_state(config).values:
+            graph.checkpointer.delete_thread(config["configurable"]["thread_id"])  # type: ignore[union-attr]
+        raise
 
 
 @contextmanager
@@ -119,6 +141,12 @@ def _one_turn_at_a_time(shared: Services, thread: str) -> Iterator[None]:
 def compiled(given: Services) -> Compiled:
     """The graph with its memory, once per services."""
     return build_graph(given, checkpointer=thread_memory(given))
+
+
+@cache
+def without_memory(given: Services) -> Compiled:
+    """The graph for questions that stand alone, once per services."""
+    return build_graph(given)
 
 
 def forget(thread: str, given: Services | None = None) -> None:

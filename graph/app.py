@@ -82,4 +82,5 @@ def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
         memory.setup()
         return memory
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"The conversations in {home} cannot be used: {error}. Free the folder, or set SWITCHYARD_HOME.") from None
+        reason = getattr(error, "strerror", None) or error
+        raise StoreError(f"The conversations in {home} cannot be used: {reason}. Free the folder, or set SWITCHYARD_HOME.") from None

@@ -11,6 +11,9 @@ from retrieval.text import sentences, terms
 _MARKER = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
 _SPACED_MARKER = re.compile(rf"([ \t]*){_MARKER.pattern}")
 _OPEN = re.compile(r"\s*(?:\[[\d,;\s]*)?$")
+_UNDECIDED = re.compile(r"\s*[\"'“‘(\[]*(?:\[[\d,;\s]*)?$")
+SUPPORTED = 0.5
+"""A sentence is supported by a passage that holds at least this share of its content words."""
 
 
 class Renumber:
@@ -59,15 +62,20 @@ def claims(text: str) -> list[tuple[str, list[int]]]:
 
 
 def cite(text: str, hits: Sequence[Hit]) -> list[Citation]:
-    """The citations of a draft: for each marked sentence, the passage's sentence that shares most words with it."""
+    """The citations of a draft: for each sentence and each passage that it cites and that supports it, the passage's nearest sentence."""
     found: dict[tuple[int, str], Citation] = {}
     for claim, numbers in claims(text):
         for n in numbers:
-            if 0 < n <= len(hits):
+            if 0 < n <= len(hits) and _supports(hits[n - 1], claim):
                 passage = hits[n - 1].passage
                 quote, score = best_quote(claim, passage.text)
                 found.setdefault((n, quote), Citation(n, passage.id, passage.title, passage.source, quote, round(score, 4)))
     return list(found.values())
+
+
+def unlisted(text: str, hits: Sequence[Hit], citations: Sequence[Citation]) -> bool:
+    """Whether the text points to a passage that is not among its citations, because no sentence that cites it is supported."""
+    return bool({n for _, numbers in claims(text) for n in numbers if 0 < n <= len(hits)} - {c.n for c in citations})
 
 
 def best_quote(claim: str, text: str) -> tuple[str, float]:
@@ -78,18 +86,70 @@ def best_quote(claim: str, text: str) -> tuple[str, float]:
     return quote, score
 
 
-def mark(text: str, hits: Sequence[Hit], *, at_least: float = 0.5) -> str:
-    """Add markers to a draft that has none, behind every sentence that a passage supports."""
-    if _MARKER.search(text):
-        return text
-    marked, at = "", 0
-    for sentence in sentences(text):
-        end = text.index(sentence, at) + len(sentence)
-        scored = [(best_quote(sentence, hit.passage.text)[1], -n) for n, hit in enumerate(hits, 1)]
-        score, n = max(scored, default=(0.0, 0))
-        marked += text[at:end] + (f" [{-n}]" if score >= at_least else "")
-        at = end
+def mark(text: str, hits: Sequence[Hit]) -> str:
+    """Make a draft's markers true: behind each sentence stays what supports it, or comes the passage that does, or nothing."""
+    if not _MARKER.search(text):
+        live = LiveMarks(hits)
+        return live.feed(text) + live.flush()
+    marked, at, claim = "", 0, ""
+    for match in _SPACED_MARKER.finditer(text):
+        between = text[at : match.start()]
+        said = [s for s in sentences(between) if terms(s)]
+        claim = said[-1] if said else claim or next((s for s, _ in claims(text)), "")
+        true = _true_numbers(claim, [int(n) for n in re.findall(r"\d+", match[2])], hits)
+        marked += between + (f"{match[1]}[{', '.join(map(str, true))}]" if true else "")
+        at = match.end()
     return marked + text[at:]
+
+
+class LiveMarks:
+    """Adds markers to a text that streams and has none, behind each sentence that a passage supports; its first own marker ends that."""
+
+    def __init__(self, hits: Sequence[Hit]) -> None:
+        self.text = ""
+        self._hits = hits
+        self._open = ""
+        self._given = 0
+        self._own = False
+
+    def feed(self, piece: str) -> str:
+        """What is ready of the text; white space and what opens at its end wait, for a marker may have to go before them."""
+        self._open += piece
+        self._own = self._own or bool(_MARKER.search(self._open))
+        end = _UNDECIDED.search(self._open)
+        assert end  # it matches nothing at the end, too
+        # The last sentence may not be over yet.
+        return self._ready(len(self._open) if self._own else end.start(), sentences(self._open[: end.start()])[:-1])
+
+    def flush(self) -> str:
+        """The rest, at the end of the text."""
+        return self._ready(len(self._open), sentences(self._open))
+
+    def _ready(self, until: int, over: Sequence[str]) -> str:
+        """The open text up to `until`, with markers behind the sentences that are `over`."""
+        ready = ""
+        for sentence in () if self._own else over:
+            end = self._open.index(sentence) + len(sentence)
+            numbers = _true_numbers(sentence, [], self._hits)
+            ready += self._open[self._given : end] + "".join(f" [{n}]" for n in numbers)
+            self._open, self._given, until = self._open[end:], 0, until - end
+        ready += self._open[self._given : until]
+        self._given = until
+        self.text += ready
+        return ready
+
+
+def _true_numbers(claim: str, numbers: Sequence[int], hits: Sequence[Hit]) -> list[int]:
+    """Those of `numbers` whose passage supports the claim; where none does, the passage with the sentence that supports it best, if any."""
+    if true := [n for n in dict.fromkeys(numbers) if 0 < n <= len(hits) and _supports(hits[n - 1], claim)]:
+        return true
+    score, n = max(((best_quote(claim, hit.passage.text)[1], -n) for n, hit in enumerate(hits, 1)), default=(0.0, 0))
+    return [-n] if score >= SUPPORTED else []
+
+
+def _supports(hit: Hit, claim: str) -> bool:
+    wanted = set(terms(claim))
+    return len(wanted & set(terms(f"{hit.passage.title} {hit.passage.text}"))) >= SUPPORTED * max(1, len(wanted))
 
 
 def support(text: str, hits: Sequence[Hit]) -> float:

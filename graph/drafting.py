@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,19 +13,22 @@ from langgraph.runtime import Runtime
 
 from core.errors import ModelError
 from core.types import NO_ANSWER, Hit, Notice, Tier
-from graph.citations import Renumber, cite, mark
+from graph.citations import LiveMarks, Renumber, cite, mark, unlisted
 from graph.confidence import after_answer, before_answer, says_nothing
 from graph.prompts import gives_orders, grounded
 from graph.services import Services
 from graph.state import Context, Draft, Verdict
 from llms.call import Reply, stream
-from llms.registry import fallbacks
+from llms.registry import fallbacks, tier_of
 from retrieval.text import normalise
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to write a draft of. `live`: stream it as final when the evidence is strong enough."""
+    """What to write a draft of. `live`: stream it as final when the evidence is strong enough.
+
+    superior_probability: the route's, None while no difficulty router is trained.
+    """
 
     question: str
     expert: str
@@ -37,6 +40,7 @@ class Task:
     attempt: int
     live: bool = False
     explicit: bool = False
+    superior_probability: float | None = None
 
 
 class Outlet:
@@ -45,10 +49,11 @@ class Outlet:
     A live draft is held back as long as it may turn out to say that the passages do not answer: that one is for the ladder to judge.
     """
 
-    def __init__(self, write: Callable[[dict[str, Any]], None], passage_ids: Sequence[str], *, live: bool) -> None:
+    def __init__(self, write: Callable[[dict[str, Any]], None], hits: Sequence[Hit], *, live: bool) -> None:
         self._write = write
-        self._ids = passage_ids
+        self._ids = [hit.passage.id for hit in hits]
         self._live = live
+        self._marks = LiveMarks(hits)
         self._renumber = Renumber()
         self._held = ""
         self.streamed = False
@@ -60,13 +65,18 @@ class Outlet:
             return
         self._held += piece
         if self.streamed or not _may_decline(self._held):
-            self._token(self._renumber.feed(self._held if self.streamed else self._held.lstrip(), self._ids))
+            self._token(self._renumber.feed(self._marks.feed(self._held if self.streamed else self._held.lstrip()), self._ids))
             self._held, self.streamed = "", True
 
     def close(self) -> None:
         """Pass on what is left."""
         if self.streamed:
-            self._token(self._renumber.flush().rstrip())
+            self._token((self._renumber.feed(self._marks.flush(), self._ids) + self._renumber.flush()).rstrip())
+
+    @property
+    def text(self) -> str:
+        """What was streamed as final, its markers numbered like the passages."""
+        return self._marks.text
 
     def _token(self, text: str) -> None:
         if text:
@@ -80,23 +90,35 @@ def _may_decline(text: str) -> bool:
 
 def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
     """Draft and judge. Raises ModelError when no model answers."""
-    before = before_answer(task.question, task.expert, task.scores, task.hits)
+    before = before_answer(task.question, task.expert, task.scores, task.hits, task.superior_probability)
     live = task.live and services.confidence.before.probability(before) >= services.policy.stream_at
     messages = grounded(services.expert(task.expert).prompt, task.question, task.hits, task.history)
-    outlet = Outlet(runtime.stream_writer, [hit.passage.id for hit in task.hits], live=live)
+    outlet = Outlet(runtime.stream_writer, task.hits, live=live)
     reply, notices = call(services, task.spec, task.tier, messages, outlet.feed, partial(go_on, runtime), explicit=task.explicit)
     outlet.close()
-    text = reply.text.strip()
-    if not outlet.streamed and not says_nothing(text):
-        text = mark(text, task.hits)
-    citations = cite(text, task.hits)
-    parts = before | after_answer(task.question, text, task.hits, citations, services.encoder, services.reader)
-    verdict = Verdict(services.confidence.after.probability(parts), parts, not says_nothing(text), citations)
+    reply = replace(reply, text=outlet.text) if outlet.streamed else reply
+    text, verdict = judge(services, task, reply, before, final=outlet.streamed)
+    if outlet.streamed and unlisted(text, task.hits, verdict.citations):
+        notices.append(Notice("model", "A marker in this answer points to a passage that does not support it, and is no source."))
     if reply.finish_reason == "length":
         notices.append(Notice("truncated", "The model stopped at its length limit: the answer may be incomplete."))
     if any(gives_orders(hit.passage.text) for hit in task.hits):
         notices.append(Notice("injection", "A retrieved passage holds text that looks like orders to the model; it was treated as text."))
-    return Draft(task.expert, text, task.hits, reply.use, verdict, task.attempt, reply.finish_reason, outlet.streamed, notices)
+    return Draft(task.expert, text, task.hits, reply.use, verdict, task.attempt, reply.finish_reason, outlet.streamed, notices, task.tier)
+
+
+def judge(services: Services, task: Task, reply: Reply, before: Mapping[str, float], *, final: bool = False) -> tuple[str, Verdict]:
+    """The draft's text, with citations added where it has none, and its verdict. `before`: the signals from before the answer.
+
+    A `final` text was streamed: it stays as it is.
+    """
+    text = reply.text.strip()
+    if not final and not says_nothing(text):
+        text = mark(text, task.hits)
+    citations = cite(text, task.hits)
+    after = after_answer(task.question, text, task.hits, citations, services.encoder, services.reader, reply.token_logprobs)
+    parts = {**before, **after}
+    return text, Verdict(services.confidence.after.probability(parts), parts, not says_nothing(text), citations)
 
 
 def call(
@@ -119,8 +141,10 @@ def call(
     candidates = [spec, *fallbacks(spec, services.settings)]
     for n, candidate in enumerate(candidates):
         sent = False
+        # Who stands in for the superior model is not one by that.
+        own = tier if candidate == spec or tier_of(candidate, services.settings) is Tier.SUPERIOR else Tier.INFERIOR
         try:
-            pieces = stream(services.model(candidate), candidate, tier, list(messages), settings=services.settings, check=check)
+            pieces = stream(services.model(candidate), candidate, own, list(messages), settings=services.settings, check=check)
             while True:
                 try:
                     piece = next(pieces)

@@ -10,7 +10,7 @@ from langchain_core.messages import AnyMessage
 from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 
-from core.types import Citation, Hit, ModelUse, Notice
+from core.types import Citation, Hit, ModelUse, Notice, Tier
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An answer that is not yet accepted."""
+    """An answer that is not yet accepted. `asked`: the tier that was asked; `use.tier` is that of the model which answered in the end."""
 
     expert: str
     text: str
@@ -48,6 +48,7 @@ class Draft:
     finish_reason: str = "stop"
     streamed: bool = False
     notices: list[Notice] = field(default_factory=list)
+    asked: Tier = Tier.INFERIOR
 
 
 class Collected(UntrackedValue[list[Any]]):
@@ -82,6 +83,7 @@ class State(TypedDict, total=False):
     question: str
     route: dict[str, Any]
     answer: dict[str, Any]
+    topic: Annotated[str | None, UntrackedValue]
     started: Annotated[float, UntrackedValue]
     safety: Annotated[str | None, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]
@@ -103,4 +105,5 @@ class ExpertState(TypedDict, total=False):
     attempt: Annotated[int, UntrackedValue]
     solo: Annotated[bool, UntrackedValue]
     hits: Annotated[list[Hit], UntrackedValue]
+    fault: Annotated[str, UntrackedValue]
     drafts: Annotated[list[Draft], Collected]

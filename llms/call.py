@@ -35,13 +35,13 @@ _CUT = {"insufficient_system_resource"}
 class Reply:
     """A whole answer. finish_reason: "stop", "length" (it ran into the limit), or a provider's own word, in lower case.
 
-    mean_logprob: natural log, at most 0, per token (per sentence for the local readers); None where the model gives none.
+    token_logprobs: natural logs, at most 0, in order; empty where the model gives none.
     """
 
     text: str
     use: ModelUse
     finish_reason: str
-    mean_logprob: float | None
+    token_logprobs: tuple[float, ...] = ()
 
 
 def stream(
@@ -76,8 +76,7 @@ def stream(
     tokens = parts.tokens(messages)
     latency_ms = (time.monotonic() - started) * 1000
     use = ModelUse(spec, tier, *tokens, cost_usd(spec, *tokens, settings.home), latency_ms)
-    mean = sum(parts.logprobs) / len(parts.logprobs) if parts.logprobs else None
-    return Reply("".join(parts.texts), use, parts.finish_reason, mean)
+    return Reply("".join(parts.texts), use, parts.finish_reason, tuple(parts.logprobs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ so when the passages do not answer, and invent nothing: each sentence stands wor
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ _FLOOR = 0.02
 
 
 class LocalReader(BaseChatModel):
-    """Extractive answers. `name` is reader or deep-reader; log-probabilities are those of the sentences taken."""
+    """Extractive answers. `name` is reader or deep-reader. Quoted sentences have no token log-probabilities."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     name: str = "reader"
@@ -67,12 +66,11 @@ class LocalReader(BaseChatModel):
                 run_manager.on_llm_new_token(piece.text, chunk=piece)
             yield piece
         read = sum(len(str(p["text"])) for p in passages) + len(question)
-        logprobs = [{"token": s.text, "logprob": math.log(max(s.score, 1e-9))} for s in taken]
         yield ChatGenerationChunk(
             message=AIMessageChunk(
                 content="",
                 usage_metadata={"input_tokens": read // 4, "output_tokens": len(text) // 4, "total_tokens": read // 4 + len(text) // 4},
-                response_metadata={"finish_reason": "stop", "logprobs": {"content": logprobs}},
+                response_metadata={"finish_reason": "stop"},
             )
         )
 

@@ -79,7 +79,7 @@ def fallbacks(spec: str, settings: Settings) -> list[str]:
 
     A model's own tier comes before the other one.
     """
-    candidates = [s for s in _known(settings, _tier_of(spec, settings)) if s not in (spec, READER) and _problem(s, settings) is None]
+    candidates = [s for s in _known(settings, tier_of(spec, settings)) if s not in (spec, READER) and _problem(s, settings) is None]
     return candidates if spec == READER else [*candidates, READER]
 
 
@@ -107,7 +107,8 @@ def _known(settings: Settings, first: Tier) -> list[str]:
     return [spec for spec in dict.fromkeys(ordered) if spec]
 
 
-def _tier_of(spec: str, settings: Settings) -> Tier:
+def tier_of(spec: str, settings: Settings) -> Tier:
+    """Superior where `spec` is set or known as such for anyone, else inferior."""
     superior = {settings.superior, default_tiers(settings)[Tier.SUPERIOR], *(e.superior for e in settings.expert.values())}
     superior |= {pair[Tier.SUPERIOR] for pair in (*_DEFAULTS.values(), _LOCAL)}
     return Tier.SUPERIOR if spec in superior else Tier.INFERIOR

@@ -61,10 +61,11 @@ def thread_runs(engine: Engine, thread_id: str) -> list[Run]:
 
 
 def threads(engine: Engine, owner: str | None = None, limit: int = 100) -> list[Thread]:
-    """The owner's threads, last used first. Raises StoreError."""
+    """The owner's threads, last used first; a turn that stands alone, whose thread is named like its run, is none. Raises StoreError."""
     start, end = func.min(runs.c.created_at).label("start"), func.max(runs.c.created_at).label("end")
     owned = runs.c.owner.is_(None) if owner is None else runs.c.owner == owner
-    mine = select(runs.c.thread_id, start, func.count().label("turns"), end).where(owned).group_by(runs.c.thread_id).subquery()
+    goes_on = runs.c.thread_id != runs.c.run_id
+    mine = select(runs.c.thread_id, start, func.count().label("turns"), end).where(owned, goes_on).group_by(runs.c.thread_id).subquery()
     # min(question): turns of one thread may begin in the same instant.
     wanted = (
         select(mine.c.thread_id, func.min(runs.c.question), mine.c.turns, mine.c.end)

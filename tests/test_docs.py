@@ -19,7 +19,9 @@ from typer.main import get_command
 from core.settings import _FROM_ENV, BASE_URLS, PROVIDER_KEYS, ROOT, Settings
 from experts.discovery import discover
 from graph.confidence import AFTER, BEFORE
+from graph.outcomes import DEPTH, ROUNDS
 from graph.policy import Policy, load_policy
+from graph.prompt_features import STRUCTURE
 from retrieval.reader import FEATURES
 from tests.ui.conftest import forget, point_at
 from ui.cli import COMMANDS, main
@@ -155,10 +157,10 @@ def test_the_example_of_env_names_every_setting_and_no_other() -> None:
 
 
 def test_the_thresholds_are_the_policys() -> None:
-    policy = load_policy(Path("none"), ROOT / "artifacts").model_dump(exclude={"target", "data"})
+    policy = load_policy(Path("none"), ROOT / "artifacts").model_dump(exclude={"target", "data", "guarantee"})
     listed = rows(ROOT / "docs" / "how-it-decides.md", "Thresholds")
     assert {name: float(value) for name, value in listed.items()} == policy
-    assert set(policy) == set(Policy.model_fields) - {"target", "data"}
+    assert set(policy) == set(Policy.model_fields) - {"target", "data", "guarantee"}
 
 
 def test_the_signals_are_the_confidences() -> None:
@@ -172,6 +174,15 @@ def test_a_model_card_holds_the_numbers_of_its_weights(name: str) -> None:
     folder = ROOT / "artifacts" / name
     numbers = json.loads((folder / "weights.json").read_text(encoding="utf-8"))["numbers"]
     assert {k: float(v) for k, v in rows(folder / "README.md", "Numbers").items()} == numbers
+
+
+def test_the_card_of_difficulty_holds_its_numbers_and_its_make() -> None:
+    folder = ROOT / "artifacts" / "difficulty"
+    about, words = json.loads((folder / "about.json").read_text(encoding="utf-8")), (folder / "README.md").read_text(encoding="utf-8")
+    assert {k: float(v) for k, v in rows(folder / "README.md", "Numbers").items() if k in about["metrics"]} == about["metrics"]
+    assert f"kind `{about['difficulty']}`" in words
+    assert f"{ROUNDS} gradient-boosted trees of depth {DEPTH} on {len(STRUCTURE)} features" in words
+    assert about["trained_on"]["rows"] == 7_084 + 663
 
 
 def test_the_model_cards_count_their_inputs() -> None:

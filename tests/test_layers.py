@@ -22,7 +22,7 @@ def refuse(*args, **keywords):
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
 for package in sys.argv[1:]:
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
-        if not found.name.startswith(("ui.app", "ui.chat")):  # the pages of the browser are for Streamlit to run
+        if not found.name.startswith(("ui.app", "ui.chat", "ui.lab")):  # the pages of the browser are for Streamlit to run
             importlib.import_module(found.name)
 print([name for name in {HEAVY} if name in sys.modules])
 """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ Key = str | int
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A question to answer. `expert`: a name, or None where the row names none."""
+    """A question to answer. `expert`: a name, or None where the row names none. `line`: where it stands in the file, from 1."""
 
     id: Key
     text: str
     expert: str | None = None
+    line: int = 0
 
 
 def read_rows(path: Path) -> list[Row]:
@@ -29,7 +30,7 @@ def read_rows(path: Path) -> list[Row]:
     rows: dict[Key, Row] = {}
     for n, line in _lines(path):
         try:
-            row = _row(json.loads(line))
+            row = replace(_row(json.loads(line)), line=n)
         except ValueError as error:
             reason = "not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
             raise InputError(f'{path}, line {n}: expected {{"id", "text"}} and perhaps "expert"; {reason}. Mend the line.') from None
@@ -47,6 +48,8 @@ def run_batch(rows: Sequence[Row], source: Path, output: Path, work: Callable[[R
     A row whose question cannot be asked (see `clean_question`) or whose model fails is named on stderr and left out, so that the next run
     tries it again; at the end an error says how many. What no other row would survive either stops the run at once.
     """
+    if output.exists() and not output.is_file():
+        raise InputError(f"--output {output}: expected a file that a later run can go on with; that is none. Name a file.")
     if output.exists() and output.samefile(source):
         raise InputError(f"--output is the input itself ({source}): name another file.")
     done = _done(output)

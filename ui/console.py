@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -55,6 +56,24 @@ def progress() -> Progress:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(compact=True))
     return Progress(*columns, console=ERR)
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int], Callable[[int], None]]]:
+    """Hands over start(what, total), which gives advance(number just done): a bar for each; none is shown before the first."""
+    bar = progress()
+
+    def start(what: str, total: int) -> Callable[[int], None]:
+        # Not before: a bar without a task would print an empty line above an error.
+        bar.start()
+        task = bar.add_task(what, total=total)
+        return lambda done: bar.advance(task, done)
+
+    try:
+        yield start
+    finally:
+        if bar.tasks:
+            bar.stop()
 
 
 def probability_bar(value: float, width: int = 24) -> Text:

@@ -36,7 +36,7 @@ def next_step(services: Services, state: State, runtime: Runtime[Context]) -> st
     """One of respond, retry and superior, for the drafts so far."""
     drafts, policy = state["drafts"], services.policy
     draft = best(drafts)
-    if draft.verdict.confidence >= policy.accept_at or any(d.use.tier == Tier.SUPERIOR for d in drafts) or any(d.streamed for d in drafts):
+    if draft.verdict.confidence >= policy.accept_at or any(d.asked == Tier.SUPERIOR for d in drafts) or any(d.streamed for d in drafts):
         return "respond"
     context = runtime.context or Context()
     if state["attempt"] == 1 and draft.verdict.confidence < policy.retry_at:

@@ -11,6 +11,7 @@ from core.types import ModelUse, Notice, Tier
 from graph.drafting import call, go_on
 from graph.prompts import ungrounded
 from graph.services import Services
+from graph.smalltalk import offer, reply, small_talk
 from graph.state import Context, Draft, State, Verdict
 
 UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
@@ -23,13 +24,16 @@ _FOREIGN = {
 
 
 def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
-    """A draft that is final: no expert is asked."""
+    """A draft that is final: no expert is asked. Small talk does not change the topic: a follow-up leans on the question before it."""
+    if kind := small_talk(state["question"]):
+        text = reply(kind, services.experts.values())
+        return {"drafts": [_draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])], "question": state.get("topic") or state["question"]}
     general = services.settings.general
     if not general:
         text = declined_text(services, state["question"])
         return {"drafts": [_draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])]}
     messages = ungrounded(state["question"], state["messages"][:-1])
-    reply, notices = call(
+    said, notices = call(
         services,
         general,
         Tier.SUPERIOR,
@@ -37,22 +41,18 @@ def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict
         lambda piece: runtime.stream_writer({"type": "draft_token", "data": piece}),
         partial(go_on, runtime),
     )
-    return {"drafts": [_draft(reply.text.strip(), reply.use, [*notices, Notice("model", UNGROUNDED)])]}
+    return {"drafts": [_draft(said.text.strip(), said.use, [*notices, Notice("model", UNGROUNDED)])]}
 
 
 def declined_text(services: Services, question: str) -> str:
     """What is covered, with a question to try for each expert."""
-    lines = [
-        f"- **{e.card.title}**: {e.card.description}" + (f" Try: *{e.card.examples[0]}*" if e.card.examples else "")
-        for e in services.experts.values()
-    ]
     language = not_english(question)
     opening = (
         f"I answer questions in English; this one looks like {language}."
         if language
         else "That is outside what my experts cover, so I would rather not guess."
     )
-    return "\n".join([opening, "", "I can help with:", *lines])
+    return f"{opening}\n\n{offer(services.experts.values())}"
 
 
 def not_english(question: str) -> str | None:

@@ -9,10 +9,11 @@ from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
-from core.types import Hit, Tier
+from core.errors import DocumentError, IndexFault
+from core.types import Hit, ModelUse, Notice, Tier
 from graph.drafting import Task, write
 from graph.services import Services
-from graph.state import Context, Drafts, ExpertState
+from graph.state import Context, Draft, Drafts, ExpertState, Verdict
 
 WIDER = 2
 """The second attempt reads this many times as many passages."""
@@ -30,9 +31,14 @@ def expert_graph(services: Services, name: str) -> Any:
 
 
 def retrieve(services: Services, name: str, state: ExpertState) -> dict[str, Any]:
-    """The expert's best passages."""
+    """The expert's best passages. Raises DocumentError or IndexFault, unless another expert is asked too: then this one passes."""
     k = services.expert(name).card.passages * (WIDER if state["attempt"] > 1 else 1)
-    hits = search(services, name, state["question"], k)
+    try:
+        hits = search(services, name, state["question"], k)
+    except (DocumentError, IndexFault) as error:
+        if not isinstance(state["route"]["expert"], list):
+            raise
+        return {"hits": [], "fault": str(error)}
     get_stream_writer()({"type": "passages", "data": [hit.as_dict() for hit in hits]})
     return {"hits": hits}
 
@@ -47,6 +53,8 @@ def search(services: Services, name: str, question: str, k: int) -> list[Hit]:
 
 def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[Context]) -> dict[str, Any]:
     """A draft by the inferior model, judged."""
+    if fault := state.get("fault"):
+        return {"drafts": [absent(name, fault, state["attempt"])]}
     context = runtime.context or Context()
     task = Task(
         question=state["question"],
@@ -59,5 +67,12 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
         attempt=state["attempt"],
         live=state["solo"] and state["attempt"] == 1,
         explicit=context.model is not None,
+        superior_probability=state["route"].get("superior_probability"),
     )
     return {"drafts": [write(services, task, runtime)]}
+
+
+def absent(name: str, fault: str, attempt: int, asked: Tier = Tier.INFERIOR) -> Draft:
+    """What stands for an expert whose documents cannot be read, while others answer: nothing, and a notice of the reason."""
+    nobody, verdict = ModelUse("", "", 0, 0, 0.0, 0.0), Verdict(confidence=0.0, parts={}, answers=False, citations=[])
+    return Draft(name, "", [], nobody, verdict, attempt, notices=[Notice("fallback", f"{name} could not be asked: {fault}")], asked=asked)

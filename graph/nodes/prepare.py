@@ -14,6 +14,7 @@ from langgraph.runtime import Runtime
 from core.errors import InputError
 from graph.followup import stand_alone
 from graph.services import Services
+from graph.smalltalk import small_talk
 from graph.state import Context, State
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
@@ -27,9 +28,11 @@ def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict
     question = clean_question(messages[-1].text, services.settings.max_question_chars)
     if runtime.context and runtime.context.expert != "auto":
         services.expert(runtime.context.expert)
+    topic = state.get("question")
     return {
         "messages": tidied(messages, question),
-        "question": stand_alone(question, state.get("question")),
+        "question": question if small_talk(question) else stand_alone(question, topic),
+        "topic": topic,
         "started": time.perf_counter(),
         "attempt": 1,
     }
@@ -48,7 +51,7 @@ def tidied(messages: Sequence[AnyMessage], question: str) -> list[AnyMessage | R
 def clean_question(text: str, limit: int) -> str:
     """Without control characters. Raises InputError when nothing is left, or more than `limit` characters."""
     question = _CONTROL.sub("", text).strip()
-    if not re.search(r"\w", question):
+    if not re.search(r"\w", question) and not small_talk(question):
         raise InputError('Expected a question; got an empty one. Try: switchyard ask "How long is a sleep cycle?"')
     if len(question) > limit:
         raise InputError(

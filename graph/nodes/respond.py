@@ -24,8 +24,8 @@ from store.runs import record
 def respond(services: Services, state: State, runtime: Runtime[Context], config: RunnableConfig) -> dict[str, Any]:
     """Compose, store, and hand over."""
     context = runtime.context or Context()
-    thread = str(config.get("configurable", {}).get("thread_id") or uuid.uuid4().hex)
-    answer = compose(services, state, thread, context)
+    thread = config.get("configurable", {}).get("thread_id")
+    answer = compose(services, state, thread and str(thread), context)
     body = answer.as_dict()
     record(services.engine, state["messages"][-1].text, body, answer.confidence_parts, context.owner)
     if not any(draft.streamed for draft in state["drafts"]):
@@ -33,23 +33,27 @@ def respond(services: Services, state: State, runtime: Runtime[Context], config:
     return {"answer": body, "messages": [AIMessage(answer.answer, additional_kwargs={"run_id": answer.run_id})]}
 
 
-def compose(services: Services, state: State, thread: str, context: Context) -> Answer:
-    """The answer object of a finished turn."""
+def compose(services: Services, state: State, thread: str | None, context: Context) -> Answer:
+    """The answer object of a finished turn. A turn that belongs to no thread is one of its own, named like the run."""
     found, drafts = Route(**state["route"]), state["drafts"]
     outcome, kept = settle(services, found, drafts)
+    name = state.get("safety")
+    if name and kept and best(kept).verdict.confidence < services.policy.accept_at:
+        kept = []  # under what must not wait, doubtful quotes do harm
     text, citations = renumbered(kept)
     # That a draft broke off matters only where it is part of the answer.
     notices = [n for d in drafts for n in d.notices if n.kind != "truncated" or d in kept]
     if outcome is Outcome.UNKNOWN and not kept:
         text, citations = unknown_text(services, found), []
-    if name := state.get("safety"):
+    if name:
         notice = next(r.notice for e in services.experts.values() for r in e.card.safety if r.name == name)
         notices.insert(0, Notice("safety", notice))
-        text = f"**{notice}**\n\n{text}"
+        text = "\n\n".join([f"**{notice}**", text]) if kept else f"**{notice}**"
     if context.images:
         notices.append(Notice("image", "Pictures are not read yet: the answer rests on the text of the question alone."))
     models = [d.use for d in drafts if d.use.model]
     top = best(kept or drafts)
+    run_id = uuid.uuid4().hex
     return Answer(
         answer=text,
         expert=found.expert,
@@ -66,8 +70,8 @@ def compose(services: Services, state: State, thread: str, context: Context) -> 
         cost_usd=_total([m.cost_usd for m in models]),
         cost_always_superior_usd=always_superior(services, drafts),
         latency_ms=round((time.perf_counter() - state["started"]) * 1000, 2),
-        thread_id=thread,
-        run_id=uuid.uuid4().hex,
+        thread_id=thread or run_id,
+        run_id=run_id,
     )
 
 
@@ -81,8 +85,9 @@ def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[O
         return Outcome.UNKNOWN, [d for d in drafts if d.streamed]
     strong = [d for d in fit if d.use.tier == Tier.SUPERIOR]
     last = max(d.attempt for d in fit)
-    kept = strong or [d for d in fit if d.attempt == last]
-    return Outcome.ESCALATED if strong else Outcome.ANSWERED, sorted(kept, key=lambda d: found.experts.index(d.expert))
+    # Where a model stood in for the superior one, an expert has two drafts: the better one speaks.
+    kept = {d.expert: d for d in sorted(strong or [d for d in fit if d.attempt == last], key=lambda d: d.verdict.confidence)}
+    return Outcome.ESCALATED if strong else Outcome.ANSWERED, sorted(kept.values(), key=lambda d: found.experts.index(d.expert))
 
 
 def escalation(services: Services, state: State) -> Escalation | None:
@@ -93,14 +98,16 @@ def escalation(services: Services, state: State) -> Escalation | None:
         return None
     weak = [d for d in drafts if d.use.tier == Tier.INFERIOR]
     if not weak:
-        return Escalation(services.tiers(strong.expert)[Tier.INFERIOR], strong.use.model, f"safety: {state.get('safety')}")
+        rule, needed = state.get("safety"), state["route"].get("superior_probability") or 0.0
+        why = f"safety: {rule}" if rule else f"the superior model is needed with probability {needed:.2f}"
+        return Escalation(services.tiers(strong.expert)[Tier.INFERIOR], strong.use.model, why)
     return Escalation(best(weak).use.model, strong.use.model, reason(best(weak), services.policy))
 
 
 def always_superior(services: Services, drafts: Sequence[Draft]) -> float | None:
     """What the turn would have cost had the superior model been asked at once, once for each expert; None when a price is unknown."""
     last = max(d.attempt for d in drafts)
-    asked = [d for d in drafts if d.use.tier == Tier.SUPERIOR] or [d for d in drafts if d.use.tier == Tier.INFERIOR and d.attempt == last]
+    asked = [d for d in drafts if d.asked == Tier.SUPERIOR] or [d for d in drafts if d.use.model and d.attempt == last]
     specs = [services.tiers(d.expert or None)[Tier.SUPERIOR] for d in asked]
     home = services.settings.home
     return _total([cost_usd(spec, d.use.input_tokens, d.use.output_tokens, home) for spec, d in zip(specs, asked, strict=True)])

@@ -10,9 +10,10 @@ from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
-from core.types import OUT_OF_SCOPE, Route
+from core.types import OUT_OF_SCOPE, Neighbour, Route, Tier
 from graph.nodes.expert import search
 from graph.services import Services
+from graph.smalltalk import small_talk
 from graph.state import Context, State
 from retrieval.reader import rank_sentences
 
@@ -33,21 +34,37 @@ def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[s
 
 def find_route(services: Services, question: str, expert: str = "auto", kind: str | None = None) -> Route:
     """The route of a question: what `switchyard route` prints. Encodes the question once."""
-    router = services.router(kind)
-    probabilities = router.predict_proba([question])[0]
-    scores = {label: round(float(p), 6) for label, p in zip(router.labels, probabilities, strict=True)}
+    used, scores, nearest = scored(services, question, kind)
+    chatting = small_talk(question) is not None
     # Whoever names an expert has decided: nothing is to be looked into.
-    experts = choose(services, question, scores) if expert == "auto" else services.policy.choose(scores)
+    experts = [] if chatting else choose(services, question, scores) if expert == "auto" else services.policy.choose(scores)
     found = Route(
         expert=None if not experts else experts[0] if len(experts) == 1 else experts,
         scores=scores,
         confidence=max(scores.values()),
         out_of_scope=not experts,
-        router=router.kind,
-        nearest=router.nearest(question, NEAREST),
+        router=used,
+        nearest=nearest,
         thresholds=services.policy.route_thresholds,
+        superior_probability=superior_probability(services, question),
     )
-    return found if expert == "auto" else forced(found, services.expert(expert).name)
+    return found if expert == "auto" or chatting else forced(found, services.expert(expert).name)
+
+
+def scored(services: Services, question: str, kind: str | None) -> tuple[str, dict[str, float], list[Neighbour]]:
+    """The router's kind, its probability for each label, and its nearest examples. A lone expert needs no router."""
+    if services.lone:
+        return "none", {services.lone: 1.0}, []
+    router = services.router(kind)
+    probabilities = router.predict_proba([question])[0]
+    scores = {label: round(float(p), 6) for label, p in zip(router.labels, probabilities, strict=True)}
+    return router.kind, scores, router.nearest(question, NEAREST)
+
+
+def superior_probability(services: Services, question: str) -> float | None:
+    """P(the superior model is needed); None while no difficulty router is trained."""
+    router = services.difficulty
+    return None if router is None else round(float(router.predict_proba([question])[0]), 6)
 
 
 def choose(services: Services, question: str, scores: Mapping[str, float]) -> list[str]:
@@ -68,13 +85,20 @@ def forced(found: Route, expert: str) -> Route:
 
 
 def after_route(services: Services, state: State, runtime: Runtime[Context]) -> str | list[Send]:
-    """To decline, to superior (what must not wait), or to the experts."""
+    """To decline, to superior (what must not wait, and what the policy deems too hard), or to the experts."""
     found = Route(**state["route"])
     if not found.experts:
         return "decline"
-    if state.get("safety") and (runtime.context or Context()).escalate:
+    if (runtime.context or Context()).escalate and (state.get("safety") or too_hard(services, found)):
         return "superior"
     return to_experts(state, found.experts, attempt=1)
+
+
+def too_hard(services: Services, found: Route) -> bool:
+    """Whether the superior model is asked at once; never where both tiers are one model."""
+    tiers = [services.tiers(name) for name in found.experts]
+    differ = any(each[Tier.INFERIOR] != each[Tier.SUPERIOR] for each in tiers)
+    return differ and (found.superior_probability or 0.0) >= services.policy.superior_at < 1
 
 
 def to_experts(state: State, experts: list[str], attempt: int) -> list[Send]:

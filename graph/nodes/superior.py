@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from langgraph.runtime import Runtime
 
+from core.errors import DocumentError, IndexFault
 from core.types import OUT_OF_SCOPE, Hit, Route, Tier
 from graph.drafting import Task, write
-from graph.nodes.expert import search
+from graph.nodes.expert import absent, search
 from graph.services import Services
 from graph.state import Context, State
 
@@ -19,9 +21,16 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
     """One draft by the superior model for each chosen expert, so that a question that spans two is answered from both."""
     found = Route(**state["route"])
     others = other_hits(services, state["question"], found)
+    attempt = state.get("attempt", 1)
     drafts = []
     for name in found.experts:
-        hits = [*search(services, name, state["question"], OWN), *others]
+        try:
+            hits = [*search(services, name, state["question"], OWN), *others]
+        except (DocumentError, IndexFault) as error:
+            if len(found.experts) == 1:
+                raise
+            drafts.append(absent(name, str(error), attempt, Tier.SUPERIOR))
+            continue
         runtime.stream_writer({"type": "passages", "data": [hit.as_dict() for hit in hits]})
         task = Task(
             question=state["question"],
@@ -31,13 +40,18 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
             history=state["messages"][:-1],
             tier=Tier.SUPERIOR,
             spec=services.tiers(name)[Tier.SUPERIOR],
-            attempt=state.get("attempt", 1),
+            attempt=attempt,
+            superior_probability=found.superior_probability,
         )
         drafts.append(write(services, task, runtime))
     return {"drafts": drafts}
 
 
 def other_hits(services: Services, question: str, found: Route) -> list[Hit]:
-    """A few passages of the most likely experts that were not chosen."""
+    """A few passages of the most likely experts that were not chosen; those whose documents cannot be read have none to add."""
     ranked = sorted((n for n in found.scores if n != OUT_OF_SCOPE and n not in found.experts), key=lambda n: -found.scores[n])
-    return [hit for name in ranked[:MOST_OTHERS] for hit in search(services, name, question, OTHERS)]
+    hits = []
+    for name in ranked[:MOST_OTHERS]:
+        with suppress(DocumentError, IndexFault):
+            hits += search(services, name, question, OTHERS)
+    return hits

@@ -26,16 +26,23 @@ def test_a_sound_expert_is_ok(own_experts, encoder):
 
 
 def test_examples_of_others_and_repeated_ones_are_found(own_experts, encoder, tea):
-    append(tea / "utterances.csv", "how is honey made,train\nwho painted the Mona Lisa,dev\nwhat are tannins??,train\n")
+    append(tea / "utterances.csv", "how is honey made??,train\nwho painted the Mona Lisa,dev\nwhat are tannins??,train\n")
     found = checked(own_experts, encoder)
     assert sorted(found.collisions, key=lambda p: p.label) == [
-        Pair("how is honey made", "how is honey made", "bees", 1.0),
+        Pair("how is honey made??", "how is honey made", "bees", 1.0),
         Pair("who painted the Mona Lisa", "who painted the Mona Lisa", "out_of_scope", 1.0),
     ]
     assert found.near_duplicates == [Pair("what are tannins??", "what are tannins", "tea", 1.0)]
     assert found.near_duplicate_share == pytest.approx(1 / 21)
     assert found.as_dict()["near_duplicate_share"] == 0.0476
     assert not found.ok
+
+
+def test_what_stands_in_two_files_spans_them_and_collides_with_nothing(own_experts, encoder, tea):
+    append(tea / "utterances.csv", "how is honey made,train\n")
+    found = checked(own_experts, encoder)
+    assert (found.spanning, found.utterances, found.collisions) == (1, 19, [])
+    assert found.as_dict()["spanning"] == 1
 
 
 def test_dead_references_and_unreadable_files_are_found(own_experts, encoder, tea):
@@ -53,7 +60,7 @@ def test_dead_references_and_unreadable_files_are_found(own_experts, encoder, te
 
 
 def test_missing_sources_and_collisions_alone_are_for_a_person_to_judge(own_experts, encoder, tea):
-    append(tea / "utterances.csv", "how is honey made,train\n")
+    append(tea / "utterances.csv", "how is honey made!,train\n")
     (tea / "corpus" / "bare.md").write_text("Nobody says where this is from.\n")
     found = checked(own_experts, encoder)
     assert (len(found.collisions), found.without_source, found.ok) == (1, ["bare"], True)

@@ -218,6 +218,7 @@ def test_a_reader_never_meets_a_half_written_index(tea, folder, encoder, own_exp
     first = top(build_index(tea, encoder, folder), encoder)
     builder = child(own_experts, code=CHILD.replace("build_index(discover", "while True: build_index(discover"))
     try:
+        assert builder.stdout.readline() == "ready\n"  # its imports must not use up the time below
         builder.stdin.write("\n")
         builder.stdin.flush()
         written, until = set(), time.monotonic() + 5

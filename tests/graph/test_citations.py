@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.types import Hit, Passage
-from graph.citations import Renumber, best_quote, cite, claims, mark, support
+from graph.citations import LiveMarks, Renumber, best_quote, cite, claims, mark, support, unlisted
 
 IDS = ["p1", "p2", "p3"]
 TEXTS = [
@@ -104,9 +105,73 @@ def test_every_quote_stands_in_its_passage(text: str) -> None:
         assert 0 <= citation.score <= 1
 
 
-def test_a_claim_that_the_passage_does_not_hold_scores_nothing() -> None:
-    (citation,) = cite("Volcanoes erupt lava [3].", HITS)
-    assert citation.score == 0.0
+def test_a_claim_that_the_passage_does_not_hold_is_no_citation() -> None:
+    text = "Volcanoes erupt lava [3]. Honey keeps for years [3]. Bees dance [2]."
+    found = cite(text, HITS)
+    assert [(c.n, c.score) for c in found] == [(3, 1.0)]
+    assert unlisted(text, HITS, found)
+    assert not unlisted("Honey keeps for years [3][9].", HITS, found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Honey keeps for years [3].", "Honey keeps for years [3]."),
+        ("Honey keeps for years [1].", "Honey keeps for years [3]."),
+        ("Honey keeps for years. [9]", "Honey keeps for years. [3]"),
+        ("Honey keeps for years [1, 3].", "Honey keeps for years [3]."),
+        ("Volcanoes erupt lava [1]. The queen lays eggs [2].", "Volcanoes erupt lava. The queen lays eggs [2]."),
+        ("[1] The queen lays eggs.", "[2] The queen lays eggs."),
+        (
+            "The queen lays eggs [2] and steeped tea takes two minutes [2].",
+            "The queen lays eggs [2] and steeped tea takes two minutes [1].",
+        ),
+    ],
+)
+def test_a_marker_without_support_is_pointed_to_what_supports_it_or_dropped(text: str, expected: str) -> None:
+    assert mark(text, HITS) == expected
+
+
+SAID = st.lists(
+    st.sampled_from(
+        [
+            "Green tea steeps for two minutes.",
+            "The queen lays eggs!",
+            "Volcanoes erupt.",
+            '"Honey keeps for years."',
+            " ",
+            "\n\n",
+            " (A",
+            "[1]",
+            "[",
+            " It",
+        ]
+    ),
+    max_size=10,
+).map("".join)
+
+
+@given(SAID, st.data())
+def test_a_streamed_text_gets_the_markers_of_the_whole_and_nothing_else(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
+    live, whole = LiveMarks(HITS), LiveMarks(HITS)
+    streamed = "".join(live.feed(text[a:b]) for a, b in pairwise([0, *cuts, len(text)])) + live.flush()
+    assert streamed == live.text
+    if "[1]" not in text:
+        assert streamed == whole.feed(text) + whole.flush()
+        assert re.sub(r" \[\d\]", "", streamed) == text
+
+
+def test_markers_are_added_to_a_stream_until_it_has_its_own() -> None:
+    live = LiveMarks(HITS)
+    pieces = ["Green tea steeps for", " two minutes.", " Volcanoes erupt. The queen", " lays eggs [2]. Honey keeps for years."]
+    assert [live.feed(piece) for piece in pieces] == [
+        "Green tea steeps for",
+        " two minutes.",
+        " [1] Volcanoes erupt. The queen",
+        " lays eggs [2]. Honey keeps for years.",
+    ]
+    assert live.flush() == ""
 
 
 def test_a_marker_without_a_passage_is_no_citation() -> None:

@@ -45,6 +45,13 @@ What did they find?
 so is it bad?
 What does the latter do?
 Why does it get worse when I lie down at night?
+how many were built?
+when were they introduced?
+what are the symptoms?
+who was the designer?
+which was the first?
+what happens if I don't?
+How much did they cost?
 """.strip().splitlines()
 
 ALONE = """
@@ -106,3 +113,39 @@ def test_a_long_chain_keeps_the_topic_and_the_last_step() -> None:
     for step in ("and for teenagers?", "and for babies?", "why is that?", "and in old age?"):
         question = stand_alone(step, question)
     assert question == "How long is a sleep cycle? why is that? and in old age?"
+
+
+DIALOGUES = [
+    ("When was the Beetle introduced?", "how many were built?", "Beetle: how many were built?"),
+    ("When was the Model T introduced?", "why did it get cheaper?", "Model T: why did it get cheaper?"),
+    ("When was the Mini introduced?", "Who was the designer?", "Mini: Who was the designer?"),
+    ("Who founded Toyota?", "when?", "Who founded Toyota? when?"),
+    ("What is a hybrid car?", "and which was the first?", "hybrid car: which was the first?"),
+    ("How often should I change engine oil?", "what happens if I don't?", "engine oil: what happens if I don't?"),
+    ("What is sleep apnoea?", "how is it treated?", "sleep apnoea: how is it treated?"),
+    ("What is sleep apnoea?", "What are the symptoms?", "sleep apnoea: What are the symptoms?"),
+    ("How much sleep do adults need?", "what about newborns?", "How much sleep do adults need? what about newborns?"),
+    ("How long is a sleep cycle?", "and how many are there in a night?", "sleep cycle: how many are there in a night?"),
+    ("Does caffeine keep you awake?", "How long does it last?", "caffeine keep awake: How long does it last?"),
+    ("How does a mouth-guard help?", "does it work?", "mouth-guard: does it work?"),
+    ("How long does it take?", "Is it dangerous?", "How long does it take? Is it dangerous?"),
+    # Topic changes, to the other expert and within one: nothing goes along.
+    ("How long is a sleep cycle?", "Who invented the diesel engine?", "Who invented the diesel engine?"),
+    ("When was the Beetle introduced?", "How does jet lag work?", "How does jet lag work?"),
+    ("What is a clutch?", "Why do we dream?", "Why do we dream?"),
+    ("What is narcolepsy?", "how many people snore?", "how many people snore?"),
+    ("When was the Beetle introduced?", "How many Minis were built?", "How many Minis were built?"),
+    ("What is REM sleep?", "What are the symptoms of insomnia?", "What are the symptoms of insomnia?"),
+]
+
+
+@pytest.mark.parametrize(("first", "second", "expected"), DIALOGUES)
+def test_two_turns(first: str, second: str, expected: str) -> None:
+    assert stand_alone(second, first) == expected
+
+
+def test_the_subject_stays_through_a_chain() -> None:
+    question = "When was the Beetle introduced?"
+    for step in ("how many were built?", "and where?", "who designed it?"):
+        question = stand_alone(step, question)
+    assert question == "Beetle: who designed it?"

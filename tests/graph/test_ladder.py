@@ -249,10 +249,16 @@ def test_without_escalation_the_notice_stays(table: Make) -> None:
     assert (answer.notices[0].kind, answer.escalation, answer.outcome) == ("safety", None, Outcome.ANSWERED)
 
 
-def test_without_an_answer_the_notice_still_comes_first(table: Make) -> None:
+def test_without_an_answer_the_notice_stands_alone(table: Make) -> None:
     answer = table([], [NO_ANSWER]).ask(SCALD)
-    assert answer.outcome is Outcome.UNKNOWN
-    assert answer.answer.startswith(f"**{SCALD_NOTICE}**\n\nI do not know.")
+    assert (answer.outcome, answer.answer) == (Outcome.UNKNOWN, f"**{SCALD_NOTICE}**")
+
+
+def test_a_doubtful_answer_is_not_put_under_what_must_not_wait(table: Make) -> None:
+    answer = table([], [HALF]).ask(SCALD)
+    assert (answer.answer, answer.citations, answer.grounded) == (f"**{SCALD_NOTICE}**", [], False)
+    assert answer.notices[0] == Notice("safety", SCALD_NOTICE)
+    assert answer.escalation == Escalation("fake:weak", "fake:strong", "safety: scald")
 
 
 def test_a_harmless_neighbour_gets_no_notice(table: Make) -> None:

@@ -12,7 +12,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from core import errors
 from core.errors import InputError, MissingKeyError, ModelError
 from core.settings import Settings
-from core.types import NO_ANSWER, Hit, Notice, Outcome, Passage
+from core.types import NO_ANSWER, Escalation, Hit, Notice, Outcome, Passage
 from graph.api import run
 from graph.prompts import HISTORY, RULES, gives_orders, grounded, ungrounded
 from graph.services import Services
@@ -222,3 +222,36 @@ def test_local_models_and_declined_questions_cost_nothing(tiny: Services, table:
     assert (answer.cost_usd, answer.cost_always_superior_usd) == (0.0, 0.0)
     declined = table([], policy={"out_of_scope_at": 0.0, "look_below": 0.0}).ask()
     assert (declined.cost_usd, declined.cost_always_superior_usd) == (0.0, 0.0)
+
+
+DOWN = errors.ModelUnavailableError("openai:strong is down.")
+
+
+def without_superior(table: Make, weak: list[str], **more: Any) -> Table:
+    models = {"openai:weak": ScriptedModel(replies=list(weak)), "openai:strong": ScriptedModel(replies=[DOWN])} | more.pop("models", {})
+    return table([], models=models, inferior="openai:weak", superior="openai:strong", base_urls={"openai": "http://127.0.0.1:1"}, **more)
+
+
+def test_a_model_that_stands_in_for_the_superior_one_makes_no_escalation(table: Make) -> None:
+    answer = without_superior(table, [HALF, BAD]).ask()
+    assert (answer.outcome, answer.answer, answer.escalation) == (Outcome.ANSWERED, f"{HALF} [1]", None)
+    assert [(m.model, m.tier) for m in answer.models] == [("openai:weak", "inferior"), ("openai:weak", "inferior")]
+    assert answer.notices == [Notice("fallback", "openai:strong is down. Asked openai:weak instead.")]
+
+
+def test_the_better_draft_speaks_where_the_superior_model_is_down(table: Make) -> None:
+    answer = without_superior(table, [HALF, GOOD]).ask()
+    assert (answer.outcome, answer.answer, answer.escalation) == (Outcome.ANSWERED, f"{GOOD} [1]", None)
+
+
+def test_the_ladder_ends_where_the_superior_model_is_down(table: Make) -> None:
+    answer = without_superior(table, [BAD, BAD, BAD]).ask()
+    assert (answer.outcome, answer.escalation) == (Outcome.UNKNOWN, None)
+    assert [m.model for m in answer.models] == ["openai:weak"] * 3
+
+
+def test_another_superior_model_in_its_place_is_an_escalation(table: Make) -> None:
+    other = {"models": {"openai:other": ScriptedModel(replies=[GOOD])}, "expert": {"bees": {"superior": "openai:other"}}}
+    answer = without_superior(table, [HALF], **other).ask()
+    assert (answer.outcome, answer.answer) == (Outcome.ESCALATED, f"{GOOD} [1]")
+    assert answer.escalation == Escalation("openai:weak", "openai:other", "confidence 0.50 is below 0.60")

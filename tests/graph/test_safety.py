@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.settings import ROOT, Settings
-from experts.discovery import discover
+from experts.discovery import discover, out_of_scope
 from graph.services import Services
 from retrieval.encoder import Encoder
 from tests.graph.conftest import Table
@@ -92,4 +92,21 @@ def test_broken_vectors_of_the_rules_are_made_anew(own_experts: Settings) -> Non
     again = Services(own_experts)
     assert before is not None
     assert again.safety.match(again.encoder.encode(["I spilled boiling tea over my arm"])[0], again.policy) == before
-    assert len(np.load(kept)) == sum(len((*rule.examples, *rule.harmless)) for e in again.experts.values() for rule in e.card.safety)
+    known = sum(len((*rule.examples, *rule.harmless)) for e in again.experts.values() for rule in e.card.safety)
+    questions = sum(len(e.questions("train")) for e in again.experts.values())
+    assert len(np.load(kept)) == known + questions + len(out_of_scope(own_experts.experts_dir, "train"))
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "how do I jump start a car",
+        "my toddler wakes up screaming",
+        "why is my cat sleeping so much",
+        "do electric cars catch fire more often",
+    ],
+)
+def test_a_question_for_knowledge_is_no_emergency(minilm: Encoder, tmp_path: Path, question: str) -> None:
+    services = Services(Settings(home=tmp_path))
+    services.encoder = minilm
+    assert services.safety.match(minilm.encode([question])[0], services.policy) is None

@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk
 
 from core.errors import ModelUnavailableError, RateLimitedError
 from core.settings import ROOT
-from core.types import NO_ANSWER, Answer, Outcome
+from core.types import NO_ANSWER, Answer, Notice, Outcome
 from graph.api import compiled, events, forget
 from graph.state import Context
 from llms.fake import ScriptedModel
@@ -82,7 +82,26 @@ def test_a_live_draft_is_never_replaced(table: Make) -> None:
     answer = Answer.from_dict(t.events()[-1]["data"])
     assert (answer.outcome, answer.answer) == (Outcome.ANSWERED, f"{BAD} [1]")
     assert t.strong.history == []
-    assert [c.score for c in answer.citations] == [0.0]
+    assert (answer.citations, answer.grounded) == ([], False)
+    unlisted = "A marker in this answer points to a passage that does not support it, and is no source."
+    assert answer.notices == [Notice("model", unlisted)]
+
+
+def test_a_live_draft_without_markers_gets_them_as_it_streams(table: Make) -> None:
+    found = table([["Green tea steeps for", " two minutes.", " Volcanoes erupt", " lava."]], live=True).events()
+    assert [e["data"] for e in found if e["type"] == "token"] == ["Green tea steeps for", " two minutes.", " [1] Volcanoes erupt", " lava."]
+    answer = Answer.from_dict(found[-1]["data"])
+    assert (answer.answer, answer.grounded) == ("Green tea steeps for two minutes. [1] Volcanoes erupt lava.", True)
+    assert [(c.n, c.quote) for c in answer.citations] == [(1, GOOD)]
+
+
+def test_a_held_draft_cites_what_supports_it(table: Make) -> None:
+    t = table(
+        ["Green tea steeps for two minutes [2]. Volcanoes erupt lava [1]."], policy={"accept_at": 0.0, "retry_at": 0.0, "answer_at": 0.0}
+    )
+    answer = t.ask()
+    assert answer.answer == "Green tea steeps for two minutes [1]. Volcanoes erupt lava."
+    assert [c.quote for c in answer.citations] == [GOOD]
 
 
 def test_a_rejected_draft_says_why_and_what_comes_next(table: Make) -> None:

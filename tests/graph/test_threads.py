@@ -19,11 +19,13 @@ import graph
 from core.errors import InputError, ModelUnavailableError, StoreError
 from core.settings import Settings
 from core.types import Answer, Outcome
-from graph.api import compiled, run
+from graph.api import compiled, events, run
 from graph.nodes.prepare import clean_question
 from graph.services import Services
 from graph.state import Context
-from retrieval.encoder import OnnxEncoder
+from llms.fake import ScriptedModel
+from retrieval.encoder import MAX_TOKENS, OnnxEncoder, exported_model, packaged_model
+from retrieval.onnx_text import OnnxText
 from store.runs import thread_runs, threads
 from tests.graph.conftest import GOOD, QUESTION, Table, refused
 
@@ -74,7 +76,7 @@ def test_the_model_is_sent_the_conversation(table: Make) -> None:
     t.ask("And how long does it steep in winter?", thread="t")
     sent = t.weak.history[1]
     assert [(m.type, m.text) for m in sent[1:3]] == [("human", QUESTION), ("ai", f"{GOOD} [1]")]
-    assert sent[-1].text.endswith(f"Question: {QUESTION} And how long does it steep in winter?")
+    assert sent[-1].text.endswith("Question: green tea: how long does it steep in winter?")
 
 
 def test_the_owner_is_recorded(table: Make) -> None:
@@ -116,6 +118,32 @@ def test_a_failed_turn_is_forgotten_by_the_next_one(table: Make) -> None:
     assert conversation(t.services, "t") == [("human", QUESTION), ("ai", f"{GOOD} [1]")] * 2
     assert [m.type for m in t.weak.history[1]] == ["system", "human", "ai", "human"]
     assert len(thread_runs(t.services.engine, "t")) == 2
+
+
+def stored_threads(services: Services) -> set[str]:
+    rows = compiled(services).checkpointer.conn.execute("select thread_id from checkpoints union select thread_id from writes")  # type: ignore[union-attr]
+    return {name for (name,) in rows}
+
+
+def test_a_new_thread_whose_turn_fails_is_not_kept(table: Make) -> None:
+    t = table([GOOD])
+    t.ask(thread="kept")
+    for thread in ("new", "kept"):
+        with pytest.raises(InputError):
+            t.ask("  ", thread=thread)
+    assert stored_threads(t.services) == {"kept"}
+    t.services._load = lambda *_: ScriptedModel(replies=[ModelUnavailableError("down")])
+    with pytest.raises(ModelUnavailableError):
+        t.ask(thread="new", model="fake:down")
+    assert stored_threads(t.services) == {"kept"}
+
+
+def test_a_new_thread_whose_caller_leaves_is_not_kept(table: Make) -> None:
+    t = table([GOOD])
+    stream = events(QUESTION, Context(), "left", t.services)
+    next(stream)
+    stream.close()  # type: ignore[attr-defined]
+    assert stored_threads(t.services) == set()
 
 
 def test_a_question_whose_model_failed_can_be_asked_again(table: Make) -> None:
@@ -214,26 +242,28 @@ def test_ask_and_aask_and_stream_are_one(tiny_settings: Settings, monkeypatch: p
 
 
 def test_a_routed_local_answer_encodes_the_question_once(tiny_settings: Settings, minilm: OnnxEncoder) -> None:
-    class Counting(OnnxEncoder):
-        asked: list[str] = []  # noqa: RUF012
+    asked: list[str] = []
 
-        def _encode_one(self, text: str) -> Any:
-            self.asked.append(text)
-            return super()._encode_one(text)
+    class Counting(OnnxText):
+        def _vector(self, text: str) -> Any:
+            asked.append(text)
+            return super()._vector(text)
 
     services = Services(tiny_settings)
-    services.encoder = Counting(minilm.cache_dir)
+    services.encoder = encoder = OnnxEncoder(minilm.cache_dir)
+    model = exported_model(minilm.cache_dir / minilm.fingerprint, minilm.precision)
+    encoder.__dict__["_model"] = Counting(model, packaged_model() / "tokenizer.json", max_tokens=MAX_TOKENS)
     run(QUESTION, Context(), "warm", services)
-    services.encoder.asked.clear()
+    asked.clear()
     question = "How long should black tea steep in the pot?"
     answer = run(question, Context(), "t", services)
     assert answer.outcome is Outcome.ANSWERED
-    assert services.encoder.asked.count(question) == 1
+    assert asked.count(question) == 1
     # What is left are sentences and titles of passages that no earlier question has brought up, and the claims of the draft.
     known = {hit.passage.title for hit in answer.passages} | {s for hit in answer.passages for s in hit.passage.text.split(". ")}
-    assert all(any(text.rstrip(".") in k or k in text for k in known) for text in services.encoder.asked if text != question)
+    assert all(any(text.rstrip(".") in k or k in text for k in known) for text in asked if text != question)
     run(question, Context(), "t2", services)
-    assert services.encoder.asked.count(question) == 1
+    assert asked.count(question) == 1
     compiled(services).checkpointer.conn.close()  # type: ignore[union-attr]
 
 

@@ -68,8 +68,8 @@ CASES = [
     Case("google_genai:gemini-2.5-flash", wire.PIECES, HOSTED, 1.11e-4, None),
     Case("fake:script", wire.PIECES, ((len("Be brief.") + len(tiny.QUESTION)) // 4, len(ANSWER) // 4), 0.0, None),
     Case("local:tiny", None, None, 0.0, math.nan),
-    Case("local:reader", QUOTED.replace(" ", "\0 ").split("\0"), None, 0.0, math.nan, QUOTED),
-    Case("local:deep-reader", QUOTED.replace(" ", "\0 ").split("\0"), None, 0.0, math.nan, QUOTED),
+    Case("local:reader", QUOTED.replace(" ", "\0 ").split("\0"), None, 0.0, None, QUOTED),
+    Case("local:deep-reader", QUOTED.replace(" ", "\0 ").split("\0"), None, 0.0, None, QUOTED),
 ]
 
 
@@ -121,10 +121,13 @@ def test_every_model_keeps_the_contract(case, tmp_path, request):
     assert case.tokens is None or tokens == case.tokens
     assert reply.use.cost_usd == pytest.approx(case.cost)
     assert 0 < reply.use.latency_ms < 60_000
-    if case.mean_logprob is not None and math.isnan(case.mean_logprob):
-        assert -1 < reply.mean_logprob <= 0
+    if case.mean_logprob is None:
+        assert reply.token_logprobs == ()
+    elif math.isnan(case.mean_logprob):
+        assert reply.token_logprobs
+        assert all(-1 < value <= 0 for value in reply.token_logprobs)
     else:
-        assert reply.mean_logprob == pytest.approx(case.mean_logprob)
+        assert np.mean(reply.token_logprobs) == pytest.approx(case.mean_logprob)
     assert {"input_tokens": tokens[0], "output_tokens": tokens[1]}.items() <= whole.usage_metadata.items()
 
 

@@ -11,6 +11,7 @@ from core.settings import ROOT
 from graph.services import Services
 from llms.fake import ScriptedModel
 from store.runs import thread_runs, threads
+from ui.chat.figures import percent
 
 APP = ROOT / "ui" / "app.py"
 QUESTION = "How long does green tea steep?"
@@ -62,7 +63,7 @@ def test_a_question_gives_a_cited_answer_with_its_confidence(tiny: Services, ope
     assert "two minutes" in page.markdown[0].value
     assert f"[{n}](#{name}-{n})" in page.markdown[0].value
     assert f'<mark id="{name}-{n}">' in html(page)
-    assert f"{run.answer['confidence']:.0%} confident" in html(page)
+    assert f"{percent(run.answer['confidence'])} confident" in html(page)
     assert "Free: only local models were asked." in html(page)
     assert "Ask the right expert" not in html(page)
 

@@ -1,4 +1,4 @@
-"""The page in a real browser: a cited answer, its source, and documents that try to run something."""
+"""The pages in a real browser: a cited answer, its source, a route, and texts that try to run something."""
 
 import os
 import socket
@@ -90,5 +90,34 @@ def test_a_question_is_answered_with_a_source_and_nothing_hostile_runs(address: 
         assert page.evaluate("window.hostile") is None
         assert page.locator("[data-testid=stChatMessage] :is(script, img)").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth") == 390
+        browser.close()
+    assert elsewhere == []
+
+
+def test_a_route_is_shown_with_the_keyboard_alone_and_nothing_hostile_runs(address: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    elsewhere: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.on("request", lambda request: None if request.url.startswith((address, "data:", "blob:")) else elsewhere.append(request.url))
+        page.goto(f"{address}/lab")
+        field = page.get_by_role("textbox", name="Prompt")
+        field.fill("<img src=x onerror='window.hostile = 3'> harbour tea from Elbonia")
+        field.press("Control+Enter")
+        expect(page.locator(".lab-decision")).to_contain_text("Goes to Tea", timeout=90_000)
+        expect(page.locator(".lab-card").first).to_contain_text("Similarity")
+
+        star = page.locator("svg.marks path[stroke='#ffffff']")
+        star.scroll_into_view_if_needed(timeout=60_000)
+        expect(star).to_have_attribute("aria-label", "<img src=x onerror='window.hostile = 3'> harbour tea from Elbonia")
+        star.hover()
+        expect(page.locator("#vg-tooltip-element .value").first).to_contain_text("<img src=x")
+        expect(page.locator(".lab-list, .lab-none").last).to_be_attached(timeout=60_000)
+
+        assert page.evaluate("window.hostile") is None
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") == 390
         browser.close()
     assert elsewhere == []

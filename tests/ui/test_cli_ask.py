@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import pytest
 
 from core.settings import ROOT
 from store.engine import engine
-from store.runs import thread_runs
+from store.runs import thread_runs, threads
 
 STEEP = "How long does green tea steep?"
 KEYS = [
@@ -47,7 +48,7 @@ def test_an_answer_for_people(switchyard):
     assert "[1] Brewing a Cup: Time" in lines
     assert "Written for the tests" in lines
     assert "“Green tea steeps for two minutes.”" in lines
-    assert lines[-1].startswith("tea · answered · confidence 0.")
+    assert re.match(r"tea · answered · confidence [01]\.\d\d · ", lines[-1])
     assert " · local:reader · $0 · " in lines[-1]
 
 
@@ -184,9 +185,10 @@ def test_a_broken_row_is_named_by_its_line_before_anything_is_asked(switchyard, 
 
 
 def test_rows_of_an_unknown_expert_are_refused(switchyard, tmp_path):
-    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP, "expert": "cats"})
+    rows = ({"id": "a", "text": STEEP, "expert": "auto"}, "\n", {"id": "b", "text": STEEP, "expert": "cats"})
+    source = written(tmp_path / "in.jsonl", *rows)
     result = switchyard("ask", "--input", source, "--output", str(tmp_path / "out.jsonl"))
-    assert (result.status, result.err) == (2, "Error: No expert is called 'cats'. Known: bees, tea.\n")
+    assert (result.status, result.err) == (2, f"Error: {source}, line 3: No expert is called 'cats'. Known: bees, tea.\n")
 
 
 def test_the_input_is_never_the_output(switchyard, tmp_path):
@@ -238,3 +240,23 @@ def test_no_torch_in_the_process_of_an_answer(switchyard):
     )
     assert "two minutes" in done.stdout
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize("make", [lambda path: os.mkfifo(path), lambda path: path.mkdir(), lambda path: path.symlink_to("/dev/null")])
+def test_an_output_that_is_no_regular_file_is_refused(switchyard, tmp_path, make):
+    make(tmp_path / "out")
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
+    result = switchyard("ask", "--input", source, "--output", str(tmp_path / "out"))
+    expected = f"Error: --output {tmp_path / 'out'}: expected a file that a later run can go on with; that is none. Name a file.\n"
+    assert (result.status, result.out, result.err) == (2, "", expected)
+
+
+def test_rows_leave_their_runs_behind_and_no_thread(switchyard, tmp_path, tiny_settings):
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP}, {"id": "b", "text": "and black tea?"})
+    assert switchyard("ask", "--input", source, "--output", str(tmp_path / "out.jsonl")).status == 0
+    store = engine(tiny_settings.database)
+    found = rows(tmp_path / "out.jsonl")
+    assert [thread_runs(store, row["thread_id"])[0].run_id for row in found] == [row["run_id"] for row in found]
+    assert [row["thread_id"] for row in found] == [row["run_id"] for row in found]
+    assert threads(store) == []
+    assert not (tiny_settings.home / "threads.db").exists()

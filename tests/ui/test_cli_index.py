@@ -155,3 +155,46 @@ def test_doctor_and_index_go_without_a_home(own_switchyard, own_experts):
     status, _, found = doctor(own_switchyard)
     assert status == 0
     assert found["store", "home"]["state"] == "ok"
+
+
+def test_a_document_that_cannot_be_read_stops_its_own_expert_only(own_switchyard, own_experts):
+    broken = own_experts.experts_dir / "bees" / "corpus" / "broken.txt"
+    broken.write_bytes(b"\xff\xfe\xff")
+    line = f"{broken}: expected UTF-8 text. Convert it, or move it out of the corpus."
+    result = own_switchyard("index")
+    assert result.status == 1
+    assert [out.split(" built in ")[0] for out in result.out.splitlines()] == ["tea:", "router: ready, bees · tea · out_of_scope"]
+    said = result.err.splitlines()
+    assert said[0] == f"bees: {line}"
+    assert said[-1] == "Error: Without an index, and so not to be asked: bees. Mend the documents, then run it again."
+    checked = own_switchyard("index", "--check")
+    assert (checked.status, checked.out.splitlines()) == (1, [f"bees: {line}", "tea: ok, 4 documents, 8 passages"])
+    status, ok, found = doctor(own_switchyard)
+    assert (status, ok) == (1, False)
+    assert (found["experts", "bees"]["state"], found["experts", "bees"]["detail"]) == ("problem", line)
+    assert found["experts", "tea"]["state"] == "ok"
+
+
+def test_doctor_sees_a_file_in_the_place_of_an_index(own_switchyard, own_experts):
+    (own_experts.indexes_dir / "tea").write_text("a file")
+    status, ok, found = doctor(own_switchyard)
+    assert (status, ok) == (1, False)
+    detail = f"{own_experts.indexes_dir / 'tea'}: expected a folder for the index; that is a file. Move it away."
+    assert (found["experts", "tea"]["state"], found["experts", "tea"]["detail"]) == ("problem", detail)
+
+
+def test_a_home_that_is_a_file_is_one_line(own_switchyard, own_experts):
+    own_experts.home.write_text("a file")
+    for command in (["ask", "Hello"], ["chat"]):
+        result = own_switchyard(*command)
+        assert (result.status, result.err.count("\n")) == (1, 1)
+        assert str(own_experts.home) in result.err
+        assert result.err.startswith("Error: ")
+
+
+def test_a_lone_expert_needs_no_router(own_switchyard, own_experts):
+    shutil.rmtree(own_experts.experts_dir / "bees")
+    (own_experts.experts_dir / "out_of_scope.csv").unlink()
+    assert own_switchyard("index").out.splitlines()[-1] == "router: none, all goes to tea"
+    assert doctor(own_switchyard)[2]["router", "none"]["detail"] == "not needed: every question goes to tea"
+    assert "tea · answered" in own_switchyard("ask", "How long does green tea steep?").out

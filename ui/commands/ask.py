@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import InputError
+from core.errors import InputError, UnknownNameError
 from ui.console import ERR, print_answer, print_json, step
 
 if TYPE_CHECKING:
@@ -97,17 +98,28 @@ def _ask_one(shared: Services, question: str, context: Context, thread: str | No
 def _ask_all(shared: Services, context: Context, thread: str | None, source: Path, output: Path) -> None:
     from dataclasses import replace
 
-    from graph.api import run
+    from graph.api import run_alone
     from ui.batch import read_rows, run_batch
 
     if thread:
         raise InputError("--thread continues one conversation, and the rows of --input are many: leave --thread out.")
     rows = read_rows(source)
-    for name in {context.expert, *(row.expert for row in rows if row.expert)} - {"auto"}:
-        shared.expert(name)
+    _check_experts(shared, context, rows, source)
 
     def work(row: Row) -> dict[str, Any]:
         own = replace(context, expert=row.expert or context.expert)
-        return run(row.text, own, None, shared).as_dict()
+        return run_alone(row.text, own, shared).as_dict()
 
     run_batch(rows, source, output, work, shared.settings.max_question_chars)
+
+
+def _check_experts(shared: Services, context: Context, rows: Sequence[Row], source: Path) -> None:
+    """Raises InputError for an expert that does not exist, with the line of the row that names it."""
+    if context.expert != "auto":
+        shared.expert(context.expert)
+    for row in rows:
+        try:
+            if row.expert not in (None, "auto"):
+                shared.expert(row.expert)
+        except UnknownNameError as error:
+            raise InputError(f"{source}, line {row.line}: {error}") from None

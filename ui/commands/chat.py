@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import SwitchyardError, UnknownNameError
+from core.errors import StoreError, SwitchyardError, UnknownNameError
 from core.types import Answer
 from ui.console import OUT, plain, print_answer, say, step
 
@@ -148,11 +148,14 @@ def _history(path: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"SWITCHYARD_HOME, {path.parent}: expected a folder that can be written: {error.strerror}. Name one.") from None
     if path.exists():
         readline.read_history_file(path)
     readline.set_history_length(500)
     try:
         yield
     finally:
-        path.parent.mkdir(parents=True, exist_ok=True)
         readline.write_history_file(path)

@@ -113,9 +113,12 @@ def _encoder(shared: Services) -> Iterator[Finding]:
 
 
 def _experts(shared: Services) -> Iterator[Finding]:
-    from experts.indexes import index_state
+    from experts.indexes import index_state, unbuildable
 
     for expert in shared.experts.values():
+        if fault := unbuildable(expert, shared.settings.indexes_dir):
+            yield Finding("experts", expert.name, "problem", fault)
+            continue
         state = index_state(expert, shared.encoder, shared.settings.indexes_dir, whole=True)
         if state == "ok":
             yield Finding("experts", expert.name, "ok", contents(shared, expert.name))
@@ -126,7 +129,9 @@ def _experts(shared: Services) -> Iterator[Finding]:
 
 
 def _router(shared: Services) -> Iterator[Finding]:
-    if (shared.router_folder / "router.json").exists():
+    if shared.lone:
+        yield Finding("router", "none", "ok", f"not needed: every question goes to {shared.lone}")
+    elif (shared.router_folder / "about.json").exists():
         yield Finding("router", "similarity", "ok", "fitted")
     else:
         yield Finding("router", "similarity", "note", "not fitted to these examples yet: done on first use", "switchyard index")

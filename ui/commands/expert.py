@@ -85,7 +85,8 @@ def _print(report: Report) -> None:
     from experts.check import COLLISION_AT, DUPLICATE_AT, MAX_DUPLICATE_SHARE
 
     sizes = (count(report.documents, "document"), count(report.questions, "question"), count(report.utterances, "utterance"))
-    OUT.print(f"{report.expert}: {', '.join(sizes)}")
+    spanning = f"; {report.spanning:,} of them span experts" if report.spanning else ""
+    OUT.print(f"{report.expert}: {', '.join(sizes)}{spanning}")
     _section("Dead references of questions", [f"{d.question} ({d.document}: {d.problem})" for d in report.dead_references], "red")
     _section("Files that cannot be read", report.unreadable, "red")
     share = report.near_duplicate_share

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.errors import IndexFault
-from ui.console import OUT, count, progress
+from core.errors import DocumentError, IndexFault
+from ui.console import OUT, count, progress, say
 
 if TYPE_CHECKING:
     from experts.discovery import Expert
@@ -41,32 +41,50 @@ def index(
 def build(shared: Services, experts: Iterable[Expert], *, force: bool = False) -> None:
     """Build what is missing, stale or corrupt (everything with `force`), and fit the router.
 
-    Raises IndexFault for an index that another encoder wrote, unless forced.
+    An expert whose documents cannot be read is named, and the others are built. Raises IndexFault for an index that another encoder
+    wrote, unless forced, and DocumentError at the end when an expert was left out.
     """
+    left_out = []
+    for expert in experts:
+        try:
+            _build_if_needed(shared, expert, force=force)
+        except DocumentError as error:
+            say(f"{expert.name}: {error}", style="red")
+            left_out.append(expert.name)
+    if force:
+        shutil.rmtree(shared.settings.indexes_dir / ".router", ignore_errors=True)
+    OUT.print(f"router: ready, {' · '.join(shared.similarity.labels)}" if not shared.lone else f"router: none, all goes to {shared.lone}")
+    if left_out:
+        raise DocumentError(f"Without an index, and so not to be asked: {', '.join(left_out)}. Mend the documents, then run it again.")
+
+
+def _build_if_needed(shared: Services, expert: Expert, *, force: bool) -> None:
     from experts.indexes import index_state
 
-    folder = shared.settings.indexes_dir
-    for expert in experts:
-        state = index_state(expert, shared.encoder, folder, whole=True)
-        if state == "foreign" and not force:
-            raise IndexFault(f"The index of {expert.name} was written by another encoder. Run: switchyard index {expert.name} --force")
-        if state != "ok" or force:
-            _build_one(shared, expert)
-        else:
-            OUT.print(f"{expert.name}: up to date, {contents(shared, expert.name)}")
-    if force:
-        shutil.rmtree(folder / ".router", ignore_errors=True)
-    OUT.print(f"router: ready, {' · '.join(shared.router().labels)}")
+    state = index_state(expert, shared.encoder, shared.settings.indexes_dir, whole=True)
+    if state == "foreign" and not force:
+        raise IndexFault(f"The index of {expert.name} was written by another encoder. Run: switchyard index {expert.name} --force")
+    if state != "ok" or force:
+        _build_one(shared, expert)
+    else:
+        OUT.print(f"{expert.name}: up to date, {contents(shared, expert.name)}")
 
 
 def report(shared: Services, experts: Iterable[Expert]) -> None:
     """Say the state of each index, every file read. Exits with 1 when one is not ok."""
-    from experts.indexes import index_state
+    from experts.indexes import index_state, unbuildable
 
-    states = {e.name: index_state(e, shared.encoder, shared.settings.indexes_dir, whole=True) for e in experts}
-    for name, state in states.items():
+    ill = False
+    for expert in experts:
+        folder, name = shared.settings.indexes_dir, expert.name
+        if fault := unbuildable(expert, folder):
+            OUT.print(f"{name}: {fault}", soft_wrap=True)
+            ill = True
+            continue
+        state = index_state(expert, shared.encoder, folder, whole=True)
         OUT.print(f"{name}: {state}, {contents(shared, name)}" if state == "ok" else f"{name}: {state}. Run: {remedy(name, state)}")
-    if set(states.values()) != {"ok"}:
+        ill |= state != "ok"
+    if ill:
         raise typer.Exit(1)
 
 

@@ -67,6 +67,8 @@ def _print(found: Route) -> None:
     OUT.print(scores)
     OUT.print()
     OUT.print(Text(_decision(found), style="bold"))
+    if found.superior_probability is not None:
+        OUT.print(Text(f"The superior model is needed with probability {found.superior_probability:.2f}.", style="dim"))
     if found.nearest:
         OUT.print(Text("\nNearest examples", style="dim"))
         nearest = Table.grid(padding=(0, 2))

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.errors import InputError
 from core.types import Tier
-from ui.console import OUT, progress
+from ui.console import OUT, bars, progress
+
+if TYPE_CHECKING:
+    from graph.services import Services
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, help="Fit what ships in artifacts/: the reader's ranking and the confidence."
@@ -39,27 +44,136 @@ def reader() -> None:
 
 
 @app.command()
+def router(
+    kind: Annotated[str, typer.Option(metavar="KIND", help="similarity, logistic, xgboost, transformer or llm.")],
+    data: Annotated[Path | None, typer.Option(metavar="FILE", help='Your examples, JSON lines {"text", "label"}.')] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="With --data: what to measure it on, of the same form.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write it; SWITCHYARD_HOME/routers/KIND, where it is found, by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
+    model: Annotated[str | None, typer.Option(metavar="SPEC", help="The chat model of the kind llm.")] = None,
+    map_: Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files.")] = None,
+) -> None:
+    """Train a router; on the experts' own examples by default. The old one stays until the new one is whole."""
+    from evaluation.data import parse_map
+    from graph.services import services
+    from training import router as recipe
+
+    if test and not data:
+        raise InputError("Expected a training file beside --test. Run: switchyard train router --kind KIND --data FILE --test FILE")
+    if data and not output:
+        raise InputError("Expected --output beside --data: a router for other labels must not take the place of the experts' own.")
+    shared = services()
+    folder = output or shared.settings.home / "routers" / kind
+    rows = recipe.data_of(data, test, parse_map(map_ or [])) if data else recipe.own_data(shared)
+    with bars() as show:
+        numbers = recipe.train(shared, kind, rows, folder, model=model, seed=seed, progress=show)
+    OUT.print("\n".join(f"{name:20} {value:.4g}" for name, value in numbers.items()))
+    OUT.print(f"Written: {folder}", soft_wrap=True)
+
+
+@app.command()
 def confidence(
     check: Annotated[bool, typer.Option("--check", help="Write nothing: show what the shipped weights reach.")] = False,
+    target: Annotated[
+        str, typer.Option(help="Choose the policy's thresholds instead: superior-share=0.3, max-risk=0.05 or budget=0.002 (USD).")
+    ] = "",
+    delta: Annotated[float, typer.Option(help="With max-risk: the chance that the promise may fail, over the choice of questions.")] = 0.1,
 ) -> None:
-    """Fit the confidence on the experts' `train` questions, and show what each threshold would do on `dev`."""
+    """Fit the confidence on the experts' `train` questions, and show what each threshold would do on `dev`.
+
+    With --target the weights stay: `dev` questions choose the thresholds, and SWITCHYARD_HOME/policy.toml is written.
+    """
+    if target:
+        _thresholds(target, delta)
+        return
+    from evaluation.cases import Case, cases
     from graph.services import services
     from training import confidence as recipe
 
     shared = services()
-    found: dict[str, list[recipe.Case]] = {}
+    found: dict[str, list[Case]] = {}
     with progress() as bar:
-        task = bar.add_task("Answering", total=sum(len(e.questions("train", "dev")) for e in shared.experts.values()))
-        for split in ("train", "dev"):
-            found[split] = recipe.cases(shared, [split], lambda: bar.advance(task))
+        splits = ("dev",) if check else ("train", "dev")
+        task = bar.add_task("Answering", total=sum(len(e.questions(*splits)) for e in shared.experts.values()))
+        for split in splits:
+            found[split] = cases(shared, [split], lambda: bar.advance(task))
     fitted = shared.confidence if check else recipe.fit(found["train"])
     numbers = recipe.measure(fitted, found["dev"])
     OUT.print(recipe.threshold_table(fitted, found["dev"]))
     path = shared.settings.artifacts_dir / "confidence" / "weights.json"
-    models = ", ".join(sorted({shared.tiers(name)[Tier.INFERIOR] for name in shared.experts}))
     if not check:
-        recipe.write(fitted, numbers, f"{DATA}: fitted on train with {models}, measured on dev", path)
+        about = f"{DATA}: fitted on train with {_models(shared, Tier.INFERIOR)}, measured on dev"
+        recipe.write(fitted, recipe.shares(fitted, found["train"]), numbers, about, path)
     _tell("Confidence on dev", numbers, str(path))
+
+
+@app.command()
+def difficulty(
+    data: Annotated[
+        list[Path],
+        typer.Argument(help='Prompts, JSON lines {"prompt", "weak_score", "strong_score"} or {"prompt", "label"}.', show_default=False),
+    ],
+    kind: Annotated[str, typer.Option(help="length, logistic, xgboost, transformer or llm.")] = "xgboost",
+    group: Annotated[str | None, typer.Option(metavar="COLUMN", help="Cross-validation keeps rows of one value on one side.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="SPEC", help="The chat model of the kind llm, written provider:name.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the router goes; difficulty/ in SWITCHYARD_HOME.")] = None,
+    seed: Annotated[int, typer.Option(help="Of whatever is drawn at random.")] = 0,
+) -> None:
+    """Learn from recorded scores which prompts need the superior model."""
+    from evaluation.encoding import RememberingEncoder
+    from evaluation.splits import FOLDS
+    from graph.difficulty import KINDS, DifficultyRouter, check_kind
+    from graph.services import services
+    from training import difficulty as recipe
+
+    shared = services()
+    if check_kind(kind) == "llm" and not model:
+        raise InputError("The kind llm asks a chat model: expected --model SPEC, for example --model openai:gpt-5-mini.")
+    settings = {"model": model, "ask": shared.ask} if kind == "llm" else {}
+    rows = recipe.read_rows(data, group)
+    encoder = RememberingEncoder(shared.encoder)
+
+    def make(of: str) -> DifficultyRouter:
+        return DifficultyRouter(of, encoder, seed=seed, **(settings if of == kind else {}))
+
+    folder = output or shared.settings.home / "difficulty"
+    compared = list(dict.fromkeys([KINDS[0], kind]))
+    with progress() as bar:
+        task = bar.add_task("Fitting", total=len(compared) * FOLDS + 1)
+        found = recipe.cross_validate(rows, data[0], compared, make, lambda: bar.advance(task))
+        fitted = recipe.fit(make(kind), rows)
+        bar.advance(task)
+    recipe.save(fitted, folder, rows, data, found[kind])
+    OUT.print(recipe.as_table(found))
+    OUT.print(f"{kind}, fitted on all {len(rows):,} rows: {folder}", soft_wrap=True)
+
+
+def _thresholds(target: str, delta: float) -> None:
+    from evaluation.cases import cases
+    from graph.policy import load_policy
+    from graph.services import services
+    from training import thresholds
+    from training.confidence import calibration
+
+    wanted, shared = thresholds.parse(target, delta), services()
+    candidates = thresholds.read_candidates(shared.settings.artifacts_dir / "confidence" / "weights.json")
+    with progress() as bar:
+        task = bar.add_task("Answering", total=sum(len(e.questions("dev")) for e in shared.experts.values()))
+        rows = cases(shared, ["dev"], lambda: bar.advance(task), kinds=["own"])
+    chosen = thresholds.choose(wanted, calibration(shared, rows), candidates)
+    inferior, superior = (_models(shared, tier) for tier in (Tier.INFERIOR, Tier.SUPERIOR))
+    data = f"{DATA}: {len(rows)} dev questions, answered by {inferior}; superior model: {superior}"
+    path = shared.settings.home / "policy.toml"
+    shipped = load_policy(shared.settings.artifacts_dir, shared.settings.artifacts_dir)
+    thresholds.write_policy(thresholds.new_policy(shared.policy, shipped, wanted, chosen, data), path)
+    OUT.print(f"accept_at {chosen.accept_at:.4f}. {chosen.guarantee}")
+    OUT.print(f"Policy: {path}")
+
+
+def _models(shared: Services, tier: Tier) -> str:
+    return ", ".join(sorted({shared.tiers(name)[tier] for name in shared.experts}))
 
 
 def _tell(what: str, numbers: Mapping[str, float], path: str) -> None:
