@@ -113,7 +113,7 @@ class ChatRouter(ScoredRouter):
     def save(self, folder: Path) -> None:
         """See `Router.save`."""
         about = self._about(self.encoder, model=self.model, descriptions=self.descriptions)
-        write_router(folder, about | {"examples": self._examples, "unparsable": self.unparsable}, {})
+        write_router(folder, about | {"shown": self._examples, "unparsable": self.unparsable}, {})
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder, *, ask: Ask) -> Self:
@@ -122,7 +122,7 @@ class ChatRouter(ScoredRouter):
         try:
             router = cls(encoder, ask=ask, **about["settings"])
             router._restore(about)
-            router._examples = about["examples"]
+            router._examples = about["shown"]
         except (ValueError, KeyError, TypeError) as error:
             raise broken(folder, cls.kind, error) from None
         return router
