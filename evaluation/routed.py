@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from core.types import OUT_OF_SCOPE
 from evaluation.data import Labelled
@@ -68,7 +69,7 @@ def judge(rows: Sequence[Labelled], said: Sequence[Routed], command: str, notes:
         ["accuracy", "macro_f1", "in_scope_accuracy", "oos_auroc"],
         [_result(s, rows, truth) for s in said],
         _wrong(best, rows, truth),
-        reliability=reliability(_confidence(best), best.decided == truth),
+        reliability=reliability(*_calibrated(best, truth)),
         confusion=Confusion(labels, counts) if len(labels) <= CONFUSION_LABELS else None,
         notes=list(notes),
     )
@@ -97,7 +98,7 @@ def _result(said: Routed, rows: Sequence[Labelled], truth: Ints) -> Result:
         measures["oos_auroc"] = Measure(len(rows), lambda at: auroc(*apart(at)))
         measures["oos_recall@95"] = Measure(len(rows), lambda at: recall_when_keeping(*apart(at)))
     # Resampling rows makes calibration look worse than it is, so ece has no bootstrap interval.
-    plain: dict[str, float | None] = {"ece": ece(_confidence(said), right)}
+    plain: dict[str, float | None] = {"ece": ece(*_calibrated(said, truth))}
     if unobvious.any():
         plain["n.no_obvious_words"] = float(unobvious.sum())
     if said.size_mb is not None:
@@ -105,9 +106,9 @@ def _result(said: Routed, rows: Sequence[Labelled], truth: Ints) -> Result:
     return result(said.name, measures, plain=plain, seconds=said.seconds, baseline=said.baseline)
 
 
-def _confidence(said: Routed) -> Floats:
-    """The probability of what was decided."""
-    return said.probabilities[np.arange(len(said.decided)), said.decided]
+def _calibrated(said: Routed, truth: Ints) -> tuple[Floats, NDArray[np.bool_]]:
+    """The probability of the most probable label, and whether that label is right: calibration is the router's, the decision the policy's."""
+    return said.probabilities.max(axis=1), said.probabilities.argmax(axis=1) == truth
 
 
 def _out_of_scope_scores(said: Routed) -> Floats:
@@ -119,7 +120,7 @@ def _out_of_scope_scores(said: Routed) -> Floats:
 
 
 def _wrong(said: Routed, rows: Sequence[Labelled], truth: Ints) -> list[dict[str, object]]:
-    confidence = _confidence(said)
+    confidence = said.probabilities[np.arange(len(said.decided)), said.decided]
     return [
         {
             "text": rows[n].text,

@@ -21,8 +21,8 @@ Ints = NDArray[np.int64]
 
 METHODS = ("temperature", "platt", "isotonic")
 FOLDS = 5
-FEWEST_ROWS = 200
-"""Below, one number is all that can be learnt: curves would follow chance."""
+FEWEST_ROWS = 100
+"""Per label. Below, one number is all that can be learnt: curves would follow chance."""
 FLOOR = 1e-4
 """No probability is 0 or 1: a staircase fitted on finite data cannot know."""
 
@@ -78,7 +78,7 @@ def fit_calibration(scores: Floats, targets: Floats, weights: Floats | None = No
     if not len(scores):
         raise InputError("Expected held-out examples to calibrate on; got no rows.")
     weights = np.ones(len(scores)) if weights is None else weights
-    if len(scores) < FEWEST_ROWS:
+    if len(scores) < FEWEST_ROWS * scores.shape[1]:
         return _temperature(scores, targets, weights)
     fold = np.random.default_rng(0).permutation(len(scores)) % FOLDS
 

@@ -45,7 +45,7 @@ class Recipe:
     """
 
     base: str = ""
-    epochs: int = 5
+    epochs: int = 6
     prototypes: int = 1
     scale: float = 20.0
     blend: float = 1.0

@@ -19,7 +19,7 @@ import numpy as np
 from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples, class_weights
 from graph.routers.calibration import Floats, Ints
-from graph.routers.saved import broken, read_router, write_router
+from graph.routers.saved import Arrays, broken, read_router, write_router
 from graph.routers.scored import ScoredRouter
 from graph.routers.votes import learn, tally
 from retrieval.encoder import MAX_TOKENS, Encoder, Vectors
@@ -55,7 +55,7 @@ class TransformerRouter(ScoredRouter):
         encoder: Encoder,
         *,
         base: str = "",
-        epochs: int = 5,
+        epochs: int = 6,
         blend: float = 1.0,
         balanced: bool = True,
         seed: int = 0,
@@ -183,7 +183,7 @@ class TransformerRouter(ScoredRouter):
         """See `Router.save`."""
         settings: dict[str, Any] = {"base": self.base, "epochs": self.epochs, "blend": self.blend}
         about = self._about(self.encoder, **settings) | {"texts": self._texts, "of": self._of, "threshold": self._threshold}
-        arrays = {"anchors": self._anchors.astype(np.float16), "votes": self._votes, "left_out": self._left_out}
+        arrays: Arrays = {"anchors": self._anchors.astype(np.float16), "votes": self._votes, "left_out": self._left_out}
         write_router(folder, about, arrays, {name: self._folder / name for name in (MODEL, TOKENIZER)})
 
     @classmethod
