@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core.errors import InputError
+from core.errors import InputError, UnknownNameError
 from core.types import OUT_OF_SCOPE, Tier
 from evaluation.data import Labelled, Mapped, read_labelled
 from evaluation.encoding import RememberingEncoder
@@ -17,7 +17,7 @@ from evaluation.routed import judge
 from evaluation.routing import listen
 from experts.examples import Examples, held_out_examples, router_examples
 from graph.routers.base import ordered
-from graph.routers.kinds import BASELINES, EMBEDDED, check_kind
+from graph.routers.kinds import BASELINES, EMBEDDED, check_kind, parameters
 from graph.routers.saved import add_to_about, size_mb
 from graph.services import Services
 
@@ -52,13 +52,35 @@ def data_of(train: Path, test: Path | None, mapping: Mapped) -> Data:
     return Data(_columns(read_labelled(train, mapping)), test=_columns(read_labelled(test, mapping)) if test else ([], []), source=source)
 
 
+def parse_settings(kind: str, pairs: Sequence[str]) -> dict[str, Any]:
+    """`["method=centroids"]` as keywords of the kind. Raises UnknownNameError, and InputError for a value that does not fit."""
+    known, found = parameters(kind), {}
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        if name not in known:
+            raise UnknownNameError(f"parameter of the router {kind}", name, list(known))
+        try:
+            found[name] = type(known[name])(value)
+        except ValueError:
+            raise InputError(f"Expected --set {name}=NUMBER, for example {name}={known[name]}; got {pair!r}.") from None
+    return found
+
+
 def train(
-    services: Services, kind: str, data: Data, folder: Path, *, model: str | None = None, seed: int = 0, progress: Progress = silent
+    services: Services,
+    kind: str,
+    data: Data,
+    folder: Path,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    model: str | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> dict[str, float]:
     """Train a router of `kind` and write it to `folder`; the old one stays until the new one is whole.
 
-    `model`: the chat model of the kind `llm`. Returns the metrics (rates in [0, 1], fit_s in seconds, latencies in milliseconds, size_mb in
-    10^6 bytes), those of the test rows only where there are any. Raises InputError.
+    `settings`: keywords of its class; `model`: the chat model of the kind `llm`. Returns the metrics (rates in [0, 1], fit_s in seconds,
+    latencies in milliseconds, size_mb in 10^6 bytes), those of the test rows only where there are any. Raises InputError.
     """
     if check_kind(kind) in BASELINES:
         raise InputError(f"The router {kind} has nothing to learn. Kinds that can be trained: see switchyard train router --help")
@@ -67,8 +89,10 @@ def train(
     if kind in (*EMBEDDED, "similarity"):
         _encode(encoder, [*data.train[0], *data.dev[0]], progress)
     advance, start = progress(f"Fitting ({kind})", 1 + bool(data.dev[0])), time.perf_counter()
-    settings = _settings(services, kind, labels, model, seed) | ({"on_step": _steps(progress)} if kind == "transformer" else {})
-    router = services.trained.new(kind, labels, encoder=encoder, **settings).fit(*data.train)
+    chosen = _settings(services, kind, labels, model, seed) | dict(settings or {})
+    if kind == "transformer":
+        chosen["on_step"] = _steps(progress)
+    router = services.trained.new(kind, labels, encoder=encoder, **chosen).fit(*data.train)
     advance(1)
     if data.dev[0]:
         router.calibrate(*data.dev)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from retrieval.encoder import packaged_model
+from retrieval.encoder import MAX_TOKENS, packaged_model
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,6 @@ BATCH = 64
 HEAD_RATE = 2e-3
 WARM_UP = 0.1
 DECAY = 0.01
-MAX_TOKENS = 64
 BUCKET = 20
 """Batches are cut from this many at a time, sorted by length: less padding."""
 Floats = NDArray[np.float64]

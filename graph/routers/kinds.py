@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,12 @@ def load_router(folder: Path, encoder: Encoder, **settings: Any) -> Router:
         raise broken(folder, folder.name, error) from None
     found: Router = _class(kind).load(folder, encoder, **settings)
     return found
+
+
+def parameters(kind: str) -> dict[str, str | int | float]:
+    """What can be set of a kind, by name, with its default. Raises UnknownNameError."""
+    found = signature(_class(kind)).parameters.values()
+    return {p.name: p.default for p in found if type(p.default) in (str, int, float) and p.name not in ("seed", "model")}
 
 
 def check_kind(kind: str) -> str:

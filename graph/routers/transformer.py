@@ -16,6 +16,7 @@ from weakref import finalize
 
 import numpy as np
 
+from core.errors import InputError
 from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples, class_weights
 from graph.routers.calibration import Floats, Ints
@@ -62,6 +63,8 @@ class TransformerRouter(ScoredRouter):
         on_step: Callable[[int], None] = lambda total: None,
     ) -> None:
         super().__init__(balanced=balanced, seed=seed)
+        if epochs < 1 or not 0 <= blend <= 1:
+            raise InputError(f"Expected at least 1 epoch and a blend from 0 to 1; got epochs={epochs}, blend={blend}.")
         self.encoder = encoder
         self.base = base
         self.epochs = epochs

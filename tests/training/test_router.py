@@ -11,11 +11,11 @@ import pytest
 
 from core.errors import IndexFault, InputError, UnknownNameError
 from graph.nodes.route import find_route
-from graph.routers.saved import read_about
+from graph.routers.saved import FORMAT, read_about
 from graph.services import Services
 from tests.evaluation.test_data import written
 from tests.graph.test_router_kinds import LABELS, TEXTS, WORDS, obedient
-from training.router import data_of, own_data, train
+from training.router import data_of, own_data, parse_settings, train
 
 
 def files(folder: Path) -> tuple[Path, Path]:
@@ -112,3 +112,27 @@ def test_the_llm_keeps_its_model_and_what_it_was_told(tiny: Services, monkeypatc
     assert settings["model"] == "openai:weak"
     assert settings["descriptions"] == {name: expert.card.description for name, expert in tiny.experts.items()}
     assert tiny.router("llm").predict_proba(["brew steep leaves"])[0].argmax() == tiny.router("llm").labels.index("tea")
+
+
+def test_settings_are_read_as_what_they_are() -> None:
+    assert parse_settings("similarity", ["method=centroids", "ridge=1"]) == {"method": "centroids", "ridge": 1.0}
+    assert parse_settings("transformer", ["epochs=3", "base=roberta-base"]) == {"epochs": 3, "base": "roberta-base"}
+    with pytest.raises(UnknownNameError, match=r"^No parameter of the router logistic is called 'depth'\. Known: strength, landmarks\.$"):
+        parse_settings("logistic", ["depth=3"])
+    with pytest.raises(InputError, match=r"^Expected --set epochs=NUMBER, for example epochs=6; got 'epochs=many'\.$"):
+        parse_settings("transformer", ["epochs=many"])
+
+
+def test_a_method_is_saved_with_the_router(tiny: Services, tmp_path: Path) -> None:
+    train(tiny, "similarity", own_data(tiny), tmp_path / "router", settings={"method": "centroids"})
+    assert read_about(tmp_path / "router")["settings"]["method"] == "centroids"
+
+
+def test_only_a_transformer_of_the_present_examples_decides(tiny: Services, tmp_path: Path) -> None:
+    """`auto` falls back to similarity as soon as an example changes."""
+    assert tiny.router_kind == "similarity"
+    folder = tiny.settings.home / "routers" / "transformer"
+    folder.mkdir(parents=True)
+    for examples, kind in ((tiny.examples_hash, "transformer"), ("those of yesterday", "similarity")):
+        (folder / "about.json").write_text(json.dumps({"format": FORMAT, "kind": "transformer", "examples": examples}))
+        assert Services(tiny.settings).router_kind == kind

@@ -60,7 +60,8 @@ def test_a_prompt_shows_each_router_and_what_would_be_done(tiny: Services, open_
         f'<div class="sy-name">Tea</div><div class="sy-track lab-track" aria-hidden="true"><span style="width:{100 * p[1]:.1f}%">' in shown
     )
     assert "<code>switchyard train router --kind xgboost</code>" in shown
-    assert "<code>switchyard train difficulty DATA.jsonl</code>" in shown
+    needed = tiny.difficulty.predict_proba([QUESTION])[0]  # type: ignore[union-attr]
+    assert f"{100 * needed:.1f}%" in shown
     assert "<code>switchyard route --router llm &quot;PROMPT&quot;</code>" in shown
     assert '<span class="lab-text">How long does black tea steep?</span><span class="lab-label">Tea</span>' in shown
     assert "Your prompt" in shown

@@ -51,6 +51,10 @@ def router(
     output: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Where to write it; SWITCHYARD_HOME/routers/KIND, where it is found, by default.")
     ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="A parameter of the kind: method=centroids, epochs=3, base=MODEL ..."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="SPEC", help="The chat model of the kind llm.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files.")] = None,
@@ -67,8 +71,9 @@ def router(
     shared = services()
     folder = output or shared.settings.home / "routers" / kind
     rows = recipe.data_of(data, test, parse_map(map_ or [])) if data else recipe.own_data(shared)
+    settings = recipe.parse_settings(kind, set_ or [])
     with bars() as show:
-        numbers = recipe.train(shared, kind, rows, folder, model=model, seed=seed, progress=show)
+        numbers = recipe.train(shared, kind, rows, folder, settings=settings, model=model, seed=seed, progress=show)
     OUT.print("\n".join(f"{name:20} {value:.4g}" for name, value in numbers.items()))
     OUT.print(f"Written: {folder}", soft_wrap=True)
 
