@@ -107,7 +107,7 @@ def _result(said: Routed, rows: Sequence[Labelled], truth: Ints) -> Result:
 
 
 def _calibrated(said: Routed, truth: Ints) -> tuple[Floats, NDArray[np.bool_]]:
-    """The probability of the most probable label, and whether that label is right: calibration is the router's, the decision the policy's."""
+    """The probability of the most probable label, and whether it is right: calibration is the router's, the decision the policy's."""
     return said.probabilities.max(axis=1), said.probabilities.argmax(axis=1) == truth
 
 

@@ -22,6 +22,8 @@ from graph.confidence import AFTER, BEFORE
 from graph.outcomes import DEPTH, ROUNDS
 from graph.policy import Policy, load_policy
 from graph.prompt_features import STRUCTURE
+from graph.routers.transformer import PROTOTYPES
+from graph.services import Services
 from retrieval.reader import FEATURES
 from tests.ui.conftest import forget, point_at
 from ui.cli import COMMANDS, main
@@ -33,7 +35,7 @@ VERBS = {path.stem for path in COMMANDS.glob("[a-z]*.py")}
 BLOCK = re.compile(r"(?P<not_run><!-- not run: .+? -->\n+)?^```(?P<language>\w*)(?: file=(?P<file>\S+))?\n(?P<body>.*?)^```$", re.M | re.S)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PATHS = re.compile(r"(?<![\w.~-])/(?:work|root|tmp|home/\w+|Users/\w+)/")
-WRITES = ("switchyard expert new", "switchyard train", "switchyard index --force")
+WRITES = ("switchyard expert new", "switchyard train reader", "switchyard train confidence", "switchyard index --force")
 """Commands that change the shipped files: a guide that is run on those must mark them as not run."""
 HOSTS = re.compile(r"pypi\.org|pythonhosted\.org|npmjs\.org|index[-]url|artifactor[y]|://[\w.-]*nexu[s]")
 
@@ -183,6 +185,22 @@ def test_the_card_of_difficulty_holds_its_numbers_and_its_make() -> None:
     assert f"kind `{about['difficulty']}`" in words
     assert f"{ROUNDS} gradient-boosted trees of depth {DEPTH} on {len(STRUCTURE)} features" in words
     assert about["trained_on"]["rows"] == 7_084 + 663
+
+
+def test_the_card_of_the_transformer_holds_its_numbers_and_its_make() -> None:
+    folder = ROOT / "artifacts" / "routers" / "transformer"
+    about, words = json.loads((folder / "about.json").read_text(encoding="utf-8")), (folder / "README.md").read_text(encoding="utf-8")
+    assert rows(folder / "README.md", "Numbers") == {name: f"{value:.3g}" for name, value in about["metrics"].items()}
+    settings = about["settings"]
+    assert f"{PROTOTYPES} prototypes a label while it is trained, {settings['epochs']} epochs" in words
+    assert f"(blend {settings['blend']})" in words
+    assert f"{len(about['texts']):,} examples vote" in words
+    assert f"{about['rows']:,} rows" in words
+
+
+def test_the_shipped_transformer_has_learnt_the_examples_that_ship() -> None:
+    about = json.loads((ROOT / "artifacts" / "routers" / "transformer" / "about.json").read_text(encoding="utf-8"))
+    assert about["examples"] == Services(Settings()).examples_hash
 
 
 def test_the_model_cards_count_their_inputs() -> None:

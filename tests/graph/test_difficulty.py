@@ -11,6 +11,7 @@ from core.errors import IndexFault, InputError, UnknownNameError
 from graph.difficulty import KINDS, DifficultyRouter
 from graph.outcomes import Linear, Trees
 from graph.prompt_features import FEATURES, STRUCTURE, Prompt, prompt_features
+from tests.graph import tiny_bert
 
 CHOICE = "Two tins hold 3 and 12 teas. Which is NOT green?\nA. Sencha\nB. Assam black\nC. All of these\nAnswer:"
 EASY, HARD = (
@@ -188,3 +189,13 @@ def test_a_chat_model_is_told_the_two_labels(encoder, tmp_path):
     opened = DifficultyRouter.load(tmp_path / "difficulty", encoder, ask=ask)
     assert opened.kind == "llm"
     assert opened.predict_proba([HARD.format(9)])[0] == pytest.approx(hard)
+
+
+def test_a_fine_tuned_encoder(encoder, tmp_path):
+    base = tiny_bert.make(tmp_path, [*["prove", "integral", "theorem", "say", "hello", "name"], *map(str, range(40))])
+    prompts = [f"{'prove integral theorem' if n % 2 else 'say hello name'} {n}" for n in range(80)]
+    hard = [n % 2 for n in range(80)]
+    router = DifficultyRouter("transformer", encoder, base=base, epochs=4).fit(prompts, [1 - h for h in hard], [1] * 80)
+    router.save(tmp_path / "router")
+    found = DifficultyRouter.load(tmp_path / "router", encoder).predict_proba(["prove integral theorem 7 8", "say hello name 7 8"])
+    assert found[0] > 0.5 > found[1]

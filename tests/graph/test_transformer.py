@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -18,40 +17,19 @@ from core.types import OUT_OF_SCOPE
 from graph.routers.kinds import load_router
 from graph.routers.transformer import FEW_LABELS, TransformerRouter
 from retrieval.encoder import Encoder
+from tests.graph import tiny_bert
+from tests.graph.test_router_kinds import LABELS, TEXTS, WORDS
 
-WORDS = {
-    "tea": "brew steep leaves teapot kettle oolong sencha infusion",
-    "bees": "hive honey queen wax worker drone pollen swarm",
-    OUT_OF_SCOPE: "norway football ticket weather lottery guitar planet museum",
-}
-ROWS = [(f"{a} {b}", label) for label, words in WORDS.items() for a, b in combinations(words.split(), 2)]
-TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
 ASKED = ["oolong teapot leaves", "wax queen worker hive", "museum guitar lottery"]
 RIGHT = ["tea", "bees", OUT_OF_SCOPE]
-INTENTS = [f"intent{n}" for n in range(FEW_LABELS + 1)]
 STEMS = "abcdefghijk"
+INTENTS = [f"intent{n}" for n in range(FEW_LABELS + 1)]
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A BERT with a vocabulary of whole words and letters, weights drawn at random."""
-    import torch
-    from tokenizers import BertWordPieceTokenizer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("base")
-    words = sorted({word for words in WORDS.values() for word in words.split()} | set(STEMS) | {f"{s}{n}" for s in STEMS for n in range(8)})
-    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]
-    (folder / "vocab.txt").write_text("\n".join(vocabulary) + "\n")
-    BertWordPieceTokenizer(str(folder / "vocab.txt")).save(str(folder / "tokenizer.json"))
-    torch.manual_seed(0)
-    config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=32,
-    )  # fmt: skip
-    BertModel(config).save_pretrained(folder)
-    BertTokenizerFast(tokenizer_file=str(folder / "tokenizer.json")).save_pretrained(folder)
-    return str(folder)
+    stems = [*STEMS, *(f"{stem}{n}" for stem in STEMS for n in range(8))]
+    return tiny_bert.make(tmp_path_factory.mktemp("base"), [*stems, *" ".join(WORDS.values()).split()])
 
 
 @pytest.fixture(scope="module")
