@@ -131,10 +131,20 @@ def _experts(shared: Services) -> Iterator[Finding]:
 def _router(shared: Services) -> Iterator[Finding]:
     if shared.lone:
         yield Finding("router", "none", "ok", f"not needed: every question goes to {shared.lone}")
+    elif shared.router_kind != "similarity":
+        yield _opened(shared, shared.router_kind)
     elif (shared.router_folder / "about.json").exists():
         yield Finding("router", "similarity", "ok", "fitted")
     else:
         yield Finding("router", "similarity", "note", "not fitted to these examples yet: done on first use", "switchyard index")
+
+
+def _opened(shared: Services, kind: str) -> Finding:
+    try:
+        shared.router(kind)
+    except SwitchyardError as error:
+        return Finding("router", kind, "problem", str(error))
+    return Finding("router", kind, "ok", "trained")
 
 
 def _models(shared: Services) -> Iterator[Finding]:

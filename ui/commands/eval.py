@@ -34,7 +34,7 @@ Folder = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Al
 def routing(
     test: Annotated[Path | None, typer.Argument(help='Texts with labels, JSON lines {"text", "label"}.', show_default=False)] = None,
     train: Annotated[Path | None, typer.Option(help="Fit a router on this file, of the same form, instead of the shipped one.")] = None,
-    router: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of router; similarity by default.")] = None,
+    router: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of router; by default the one that decides.")] = None,
     map_: Map = None,
     json_: Json = False,
     report: Folder = None,

@@ -53,7 +53,9 @@ def build(shared: Services, experts: Iterable[Expert], *, force: bool = False) -
             left_out.append(expert.name)
     if force:
         shutil.rmtree(shared.settings.indexes_dir / ".router", ignore_errors=True)
-    OUT.print(f"router: ready, {' · '.join(shared.similarity.labels)}" if not shared.lone else f"router: none, all goes to {shared.lone}")
+    # The first question then waits for neither.
+    _ = shared.safety
+    OUT.print(f"router: ready, {' · '.join(shared.router().labels)}" if not shared.lone else f"router: none, all goes to {shared.lone}")
     if left_out:
         raise DocumentError(f"Without an index, and so not to be asked: {', '.join(left_out)}. Mend the documents, then run it again.")
 

@@ -22,7 +22,7 @@ NEAREST = 3
 @app.command()
 def route(
     question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)] = None,
-    router: Annotated[str | None, typer.Option(metavar="KIND", help="The kind of router; similarity by default.")] = None,
+    router: Annotated[str | None, typer.Option(metavar="KIND", help="The kind of router; by default the one that decides.")] = None,
     input_: Annotated[Path | None, typer.Option("--input", metavar="FILE", help='JSON lines {"id", "text"}.')] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the routes go, a line each; rows that are there are skipped.")

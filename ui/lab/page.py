@@ -36,6 +36,10 @@ def main() -> None:
     titles = {name: expert.card.title for name, expert in shared.experts.items()}
     with st.container(key="lab"):
         st.html(HEAD)
+        if not shared.lone:
+            # Where another router decides, this one may not have been needed before.
+            with st.spinner("Fitting the similarity router (once, under a minute) …"):
+                _ = shared.similarity
         prompt = _prompt(shared)
         if prompt:
             _routes(shared, prompt, titles)
