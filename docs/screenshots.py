@@ -99,7 +99,7 @@ def shoot(browser: Browser, address: str, name: str, size: tuple[int, int], sche
 
 def shoot_lab(browser: Browser, address: str, name: str) -> None:
     """Route a question in the lab, and save the picture."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1940}, color_scheme="light", reduced_motion="reduce")
+    page = browser.new_page(viewport={"width": 1440, "height": 1815}, color_scheme="light", reduced_motion="reduce")
     page.goto(f"{address}/lab")
     page.get_by_role("textbox", name="Prompt").fill(SPANNING)
     page.get_by_role("textbox", name="Prompt").press("Control+Enter")

@@ -21,15 +21,20 @@ def export(target: Path, precision: str, model: Path) -> None:
         raw, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
         _to_onnx(model, raw)
         if precision == "int8":
-            from onnxruntime.quantization import QuantType, quantize_dynamic
-
-            # It advises a step that changes nothing for these models.
-            logging.disable(logging.WARNING)
-            try:
-                quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
-            finally:
-                logging.disable(logging.NOTSET)
+            to_int8(raw, small)
         (small if precision == "int8" else raw).replace(target)
+
+
+def to_int8(raw: Path, small: Path) -> None:
+    """Quantise the weights per channel, the activations as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    # It advises a step that changes nothing for these models.
+    logging.disable(logging.WARNING)
+    try:
+        quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _to_onnx(model: Path, target: Path) -> None:

@@ -28,7 +28,7 @@ class OnnxText:
     """
 
     def __init__(self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1) -> None:
-        self._session = _session(model, threads)
+        self._session = open_session(model, threads)
         self._tokenizer = _tokenizer(tokenizer, max_tokens)
         self._kept = lru_cache(maxsize=KEPT)(self._vector)
 
@@ -43,7 +43,8 @@ class OnnxText:
         return found
 
 
-def _session(model: Path, threads: int) -> onnxruntime.InferenceSession:
+def open_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A model on the CPU. Raises IndexFault for a file that is broken."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

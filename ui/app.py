@@ -24,7 +24,7 @@ def main() -> None:
     page = st.navigation([chat, lab], position="hidden")
     with st.sidebar:
         st.html('<div class="sy-brand">Switchyard</div>')
-        with st.container(key="pages", gap=None):
+        with st.container(key="pages"):
             st.page_link(chat, icon=":material/forum:", query_params=state.address(on_chat=page == chat))
             st.page_link(lab, icon=":material/alt_route:")
     try:

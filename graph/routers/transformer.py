@@ -20,10 +20,11 @@ from core.errors import InputError
 from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples, class_weights
 from graph.routers.calibration import Floats, Ints
-from graph.routers.saved import Arrays, broken, read_router, write_router
+from graph.routers.saved import broken, read_router, write_router
 from graph.routers.scored import ScoredRouter
-from graph.routers.votes import learn, tally
+from graph.routers.votes import Votes, learn, tally
 from retrieval.encoder import MAX_TOKENS, Encoder, Vectors
+from retrieval.onnx_bank import OnnxBank, write_bank
 from retrieval.onnx_text import OnnxText
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 HELD_OUT = 10
 """Every so many-th example calibrates; in the last epoch it is learnt from too, when the learning rate is nearly nothing."""
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
+MODEL, TOKENIZER, BANK = "model.onnx", "tokenizer.json", "bank.onnx"
 FEW_LABELS = 10
 PROTOTYPES = 16
 """Of each of few labels, while the encoder is trained."""
@@ -74,11 +75,11 @@ class TransformerRouter(ScoredRouter):
         self._text: OnnxText | None = None
         self._texts: list[str] = []
         self._of: list[str] = []
-        self._anchors: Vectors = np.zeros((0, 0), np.float32)
+        self._bank: OnnxBank | None = None
         self._votes: Vectors = np.zeros((0, 0), np.float32)
         self._left_out: Vectors = np.zeros((0, 0), np.float32)
         self._threshold = 0.0
-        self._last: tuple[str, Vectors] = "", self._anchors
+        self._last: tuple[str, Vectors] = "", self._votes
 
     @property
     def voting(self) -> bool:
@@ -99,16 +100,18 @@ class TransformerRouter(ScoredRouter):
         made = Path(mkdtemp(prefix="switchyard-router-"))
         finalize(self, rmtree, made, ignore_errors=True)
         tuner.export(made)
-        self._open(made)
         if before is not None:
-            self._anchors = tuner.head.astype(np.float16).astype(np.float32)
+            write_bank(tuner.head, made / BANK)
+            self._open(made)
             return held_out, self._by_prototypes(before)
-        vectors = self._vectors(examples.texts)
-        self._set_votes(vectors[folds > 0], examples.signs[folds > 0])
-        scores = tally("kernel", vectors[held_out] @ self._anchors.T, self._votes, SHARPNESS)
-        self._set_votes(vectors, examples.signs)
+        vectors = _text_model(made).vectors(examples.texts)
+        judges = _voted(vectors[folds > 0], examples.signs[folds > 0])
+        found = _voted(vectors, examples.signs)
+        write_bank(found.anchors, made / BANK)
+        self._open(made)
+        self._votes, self._left_out = found.votes, found.left_out.astype(np.float32)
         self._texts, self._of = examples.texts, ["+".join(own) for own in examples.own]
-        return held_out, scores
+        return held_out, tally("kernel", vectors[held_out] @ judges.anchors.T, judges.votes, SHARPNESS)
 
     def _tuner(self, examples: Examples, held_out: int) -> Tuner:
         from graph.routers.finetune import BATCH, Recipe, Tuner
@@ -117,14 +120,6 @@ class TransformerRouter(ScoredRouter):
         recipe = Recipe(self.base, self.epochs, PROTOTYPES if self.voting else 1, SCALE, self.blend, seed=self.seed)
         weights = class_weights(examples.targets) if self.balanced else np.ones(len(self.labels))
         return Tuner(examples.texts, examples.targets, weights, recipe, total, lambda: self._on_step(total))
-
-    def _set_votes(self, vectors: Vectors, signs: Floats) -> None:
-        size = (signs > 0).sum(axis=0)
-        distrust = np.where(signs > 0, size, 0).max(axis=1) * len(size) / len(signs)
-        found = learn("kernel", vectors, signs, distrust, SHARPNESS, RIDGE)
-        # As they are saved, so that a loaded router says the same.
-        self._anchors = found.anchors.astype(np.float16).astype(np.float32)
-        self._votes, self._left_out = found.votes, found.left_out.astype(np.float32)
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """See `ScoredRouter.scores`."""
@@ -159,15 +154,13 @@ class TransformerRouter(ScoredRouter):
 
     def _cosines(self, texts: Sequence[str]) -> Vectors:
         """To every anchor, shape (n, anchors). The last question's are kept: probabilities and nearest examples both want them."""
-        if len(texts) > 1:
-            return self._vectors(texts) @ self._anchors.T
-        if self._last[0] != texts[0]:
-            self._last = texts[0], self._vectors(texts) @ self._anchors.T
-        return self._last[1]
-
-    def _vectors(self, texts: Sequence[str]) -> Vectors:
         assert self._text, "fit or load first"
-        return self._text.vectors(texts)
+        assert self._bank
+        if len(texts) > 1:
+            return self._bank.cosines(self._text.vectors(texts))
+        if self._last[0] != texts[0]:
+            self._last = texts[0], self._bank.cosines(self._text.vectors(texts))
+        return self._last[1]
 
     def nearest(self, text: str, k: int) -> list[Neighbour]:
         """See `Router.nearest`; none where labels have prototypes."""
@@ -179,15 +172,14 @@ class TransformerRouter(ScoredRouter):
         return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in nearest]
 
     def _open(self, folder: Path) -> None:
-        self._last = "", self._anchors
-        self._folder, self._text = folder, OnnxText(folder / MODEL, folder / TOKENIZER, max_tokens=MAX_TOKENS)
+        self._folder, self._text, self._bank = folder, _text_model(folder), OnnxBank(folder / BANK)
 
     def save(self, folder: Path) -> None:
         """See `Router.save`."""
         settings: dict[str, Any] = {"base": self.base, "epochs": self.epochs, "blend": self.blend}
         about = self._about(self.encoder, **settings) | {"texts": self._texts, "of": self._of, "threshold": self._threshold}
-        arrays: Arrays = {"anchors": self._anchors.astype(np.float16), "votes": self._votes, "left_out": self._left_out}
-        write_router(folder, about, arrays, {name: self._folder / name for name in (MODEL, TOKENIZER)})
+        arrays = {"votes": self._votes, "left_out": self._left_out}
+        write_router(folder, about, arrays, {name: self._folder / name for name in (MODEL, TOKENIZER, BANK)})
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder) -> Self:
@@ -197,9 +189,19 @@ class TransformerRouter(ScoredRouter):
             router = cls(encoder, **about["settings"])
             router._restore(about)
             router._texts, router._of, router._threshold = about["texts"], about["of"], about["threshold"]
-            router._anchors = arrays["anchors"].astype(np.float32)
             router._votes, router._left_out = arrays["votes"], arrays["left_out"]
             router._open(folder)
         except (ValueError, KeyError, TypeError) as error:
             raise broken(folder, cls.kind, error) from None
         return router
+
+
+def _text_model(folder: Path) -> OnnxText:
+    return OnnxText(folder / MODEL, folder / TOKENIZER, max_tokens=MAX_TOKENS)
+
+
+def _voted(vectors: Vectors, signs: Floats) -> Votes:
+    """Votes of examples; a class weighs the same whatever its size."""
+    size = (signs > 0).sum(axis=0)
+    distrust = np.where(signs > 0, size, 0).max(axis=1) * len(size) / len(signs)
+    return learn("kernel", vectors, signs, distrust, SHARPNESS, RIDGE)
