@@ -7,7 +7,7 @@ from pathlib import Path
 from core.types import OUT_OF_SCOPE
 from experts.discovery import Expert, out_of_scope
 from retrieval.chunking import chunk
-from retrieval.loaders import load_folder
+from retrieval.loaders import corpus_files, load_folder
 
 Examples = tuple[list[str], list[str]]
 """(texts, labels), of equal length"""
@@ -33,8 +33,17 @@ def held_out_examples(experts: dict[str, Expert], folder: Path, *splits: str) ->
     return [t for t, _ in rows], [label for _, label in rows]
 
 
-def router_files(experts: dict[str, Expert], folder: Path) -> list[Path]:
+def example_files(experts: dict[str, Expert], folder: Path) -> list[Path]:
     """The files that `router_examples` reads."""
+    files = [folder / "out_of_scope.csv"]
+    for e in experts.values():
+        asked = [e.folder / "utterances.csv", e.folder / "questions.csv"]
+        files += asked if any(f.exists() for f in asked) else corpus_files(e.corpus)
+    return [f for f in files if f.exists()]
+
+
+def router_files(experts: dict[str, Expert], folder: Path) -> list[Path]:
+    """The files that a router depends on which looks at the documents too."""
     files = [folder / "out_of_scope.csv"]
     for e in experts.values():
         files += [e.folder / "utterances.csv", *e.depends_on()]

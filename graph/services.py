@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from core.errors import DocumentError, IndexFault
 from core.settings import Settings, settings
 from core.types import Tier
 from experts.discovery import Expert, discover, out_of_scope, pick
-from experts.examples import router_examples, router_files
+from experts.examples import example_files, router_examples, router_files
 from experts.indexes import open_index
 from graph.confidence import Confidence
 from graph.difficulty import DifficultyRouter
@@ -156,13 +155,14 @@ class Services:
     @cached_property
     def examples_hash(self) -> str:
         """Changes whenever an example that the routers learn from does."""
-        return corpus_hash(router_files(self.experts, self.settings.experts_dir), str(sorted(self.experts)))
+        return corpus_hash(example_files(self.experts, self.settings.experts_dir), str(sorted(self.experts)))
 
     @cached_property
     def router_folder(self) -> Path:
         """Where the similarity router that fits the present examples is kept, whether it is there or not."""
-        of = hashlib.sha256(f"{RECIPE}:{self.encoder.fingerprint}:{self.examples_hash}".encode()).hexdigest()
-        return self.settings.indexes_dir / ".router" / of[:16]
+        files = router_files(self.experts, self.settings.experts_dir)
+        of = f"{RECIPE}:{self.encoder.fingerprint}:{sorted(self.experts)}"
+        return self.settings.indexes_dir / ".router" / corpus_hash(files, of)
 
     def documents(self, label: str) -> VectorStore | None:
         """The vectors of an expert's passages; None for any other label."""

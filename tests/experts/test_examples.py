@@ -4,7 +4,7 @@ import pytest
 
 from core.types import OUT_OF_SCOPE
 from experts.discovery import discover
-from experts.examples import held_out_examples, router_examples, router_files
+from experts.examples import example_files, held_out_examples, router_examples, router_files
 
 
 @pytest.fixture
@@ -58,3 +58,13 @@ def test_the_files_that_matter(experts, own_experts):
     assert {"out_of_scope.csv", "tea/utterances.csv", "bees/questions.csv", "tea/corpus/caffeine.txt"} <= files
     (root / "tea" / "utterances.csv").unlink()
     assert root / "tea" / "utterances.csv" not in router_files(experts, root)
+
+
+def test_a_document_is_no_example_of_an_expert_that_has_questions(own_experts):
+    experts = discover(own_experts.experts_dir)
+    names = {str(path.relative_to(own_experts.experts_dir)) for path in example_files(experts, own_experts.experts_dir)}
+    assert names == {"out_of_scope.csv", *(f"{expert}/{file}.csv" for expert in ("bees", "tea") for file in ("utterances", "questions"))}
+    for file in ("utterances", "questions"):
+        (own_experts.experts_dir / "tea" / f"{file}.csv").unlink()
+    files = example_files(discover(own_experts.experts_dir), own_experts.experts_dir)
+    assert sorted(path.name for path in files if path.parent.name == "corpus") == ["brewing.md", "caffeine.txt", "oxidation.md", "plant.md"]
