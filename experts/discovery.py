@@ -25,7 +25,10 @@ RESERVED = frozenset({OUT_OF_SCOPE, "auto", "prepare", "route", "decline", "deci
 
 
 class SafetyRule(BaseModel):
-    """What must not wait. A question nearer to `examples` than to `harmless` gets the notice and the superior path."""
+    """What must not wait. A question like `examples` rather than `harmless` gets the notice and the superior path.
+
+    Further examples stand in `safety.csv` beside the card.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -125,7 +128,7 @@ def discover(folder: Path) -> dict[str, Expert]:
 
 
 def load_expert(folder: Path) -> Expert:
-    """Read one folder. Raises InputError naming the field that is wrong."""
+    """Read one folder. Raises InputError naming the field that is wrong, DocumentError for a row of `safety.csv`."""
     path = folder / "expert.toml"
     try:
         card = Card(**tomllib.loads(path.read_text(encoding="utf-8")))
@@ -137,7 +140,27 @@ def load_expert(folder: Path) -> Expert:
     check_name(card.name)
     if card.name != folder.name:
         raise InputError(f"{path}: expected name = {folder.name!r} (the folder's); found {card.name!r}.")
-    return Expert(folder, card)
+    return Expert(folder, card.model_copy(update={"safety": _with_rows(card.safety, folder / "safety.csv")}))
+
+
+def _with_rows(rules: tuple[SafetyRule, ...], path: Path) -> tuple[SafetyRule, ...]:
+    """The rules with their examples in `safety.csv`. Raises DocumentError for a row that is none."""
+    rows = read_csv(path, ("rule", "urgent", "text"))
+    names = [rule.name for rule in rules]
+    for n, row in enumerate(rows, 1):
+        if row["rule"] not in names or row["urgent"] not in ("yes", "no") or not row["text"]:
+            known = ", ".join(names) or "none there"
+            raise DocumentError(
+                f"{path}, row {n}: expected a rule of expert.toml ({known}), yes or no, and a text; got {list(row.values())}."
+            )
+
+    def texts(rule: SafetyRule, urgent: str) -> tuple[str, ...]:
+        return tuple(row["text"] for row in rows if (row["rule"], row["urgent"]) == (rule.name, urgent))
+
+    return tuple(
+        rule.model_copy(update={"examples": rule.examples + texts(rule, "yes"), "harmless": rule.harmless + texts(rule, "no")})
+        for rule in rules
+    )
 
 
 def check_name(name: str) -> None:

@@ -13,7 +13,7 @@ from core.types import OUT_OF_SCOPE
 
 
 class Policy(BaseModel):
-    """Thresholds on calibrated probabilities, and on cosines for `safety_*`; all in [0, 1]."""
+    """Thresholds on calibrated probabilities, and on the score of the safety rules; all in [0, 1]."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     target: str = ""
@@ -28,8 +28,7 @@ class Policy(BaseModel):
     answer_at: float = Field(ge=0, le=1, description="the last rung: below this the answer is 'I do not know'")
     stream_at: float = Field(ge=0, le=1, description="confidence before the answer above which a draft is streamed as final")
     superior_at: float = Field(1.0, ge=0, le=1, description="ask the superior model at once from this probability on; 1: never")
-    safety_at: float = Field(ge=0, le=1, description="cosine to a safety rule's example")
-    safety_background: float = Field(ge=0, le=1, description="how much nearer out-of-scope examples may lie than the rule's")
+    safety_at: float = Field(ge=0, le=1, description="a safety rule applies from this score on; at 0.5 as much speaks for it as against it")
 
     def choose(self, scores: Mapping[str, float]) -> list[str]:
         """The experts to ask, best first; none when the question is out of scope."""

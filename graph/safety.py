@@ -1,55 +1,104 @@
-"""What must not wait: rules of the experts, matched by similarity to their example questions."""
+"""What must not wait: rules of the experts, recognised by a classifier that learns from their examples.
+
+Kernel ridge regression on the embeddings (see `routers.votes`), with one class for each rule and one for everything else: the harmless
+examples of all rules, and what the router learns from.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 import numpy as np
 
+from core.types import OUT_OF_SCOPE
 from experts.discovery import Expert, SafetyRule
 from graph.policy import Policy
+from graph.routers.saved import data_hash, read_router, write_router
+from graph.routers.votes import Floats32, learn, tally
 from retrieval.encoder import Vectors
+
+KIND = "safety"
+SHARPNESS, RIDGE = 0.7, 0.03
+ELSEWHERE, OWN = 2_000, 400
+"""So many out-of-scope texts, and so many of each expert's own, stand for everything else: those that lie nearest to an urgent example.
+With all of them the fit takes minutes and misses more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A rule that applies. `similarity`: cosine to its nearest example."""
+    """A rule that applies. `score`, 0 to 1: at one half as much speaks for the rule as against it."""
 
     rule: SafetyRule
     expert: str
-    similarity: float
+    score: float
 
 
 class SafetyRules:
-    """All rules of all experts."""
+    """All rules of all experts. `fit` or `load` it before it can `match`.
 
-    def __init__(self, experts: dict[str, Expert], encode: Callable[[Sequence[str]], Vectors], background: Sequence[str]) -> None:
-        """`background`: out-of-scope examples.
+    `texts`, `labels`: what the router learns from; a text that is an example of a rule counts as that alone.
+    """
 
-        A question that lies among them, or among the experts' own questions, which ask for knowledge, is not about a rule.
-        """
+    def __init__(self, experts: dict[str, Expert], texts: Sequence[str], labels: Sequence[str]) -> None:
         self._rules = [(rule, e.name) for e in experts.values() for rule in e.card.safety]
-        groups: list[Sequence[str]] = [rule.examples for rule, _ in self._rules]
-        groups.append([text for rule, _ in self._rules for text in rule.harmless])
-        groups += [background, [item.question for e in experts.values() for item in e.questions("train")]] if self._rules else [(), ()]
-        vectors = encode([text for group in groups for text in group])
-        *self._examples, self._harmless, elsewhere, ordinary = np.split(vectors, np.cumsum([len(group) for group in groups])[:-1])
-        self._backgrounds = (elsewhere, ordinary)
+        self._class = {text: len(self._rules) for rule, _ in self._rules for text in rule.harmless}
+        self._class |= {text: n for n, (rule, _) in enumerate(self._rules) for text in rule.examples}
+        self._others = {text: label for text, label in zip(texts, labels, strict=True) if text not in self._class}
+        self._anchors: Vectors = np.zeros((0, 0), np.float32)
+        self._votes: Floats32 = np.zeros((0, 0), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._rules)
+
+    @property
+    def data(self) -> str:
+        """Changes whenever what is learnt from does, or how."""
+        rules = [f"{n}:{text}" for text, n in self._class.items()]
+        return data_hash(list(self._others), [*self._others.values(), *rules, f"{SHARPNESS} {RIDGE} {ELSEWHERE} {OWN}"])
+
+    def fit(self, encode: Callable[[Sequence[str]], Vectors]) -> Self:
+        """Learn from the examples. `encode`: texts to unit vectors, shape (n, dimensions)."""
+        known, others = encode(list(self._class)), encode(list(self._others))
+        classes = np.array(list(self._class.values()))
+        others = others[self._nearest((others @ known[classes < len(self)].T).max(axis=1))]
+        vectors = np.concatenate([known, others])
+        classes = np.concatenate([classes, np.full(len(others), len(self))])
+        targets = np.where(classes[:, None] == np.arange(len(self) + 1), 1.0, -1.0)
+        # Classes weigh the same, whatever their number of examples.
+        distrust = np.bincount(classes)[classes] * (len(self) + 1) / len(classes)
+        found = learn("kernel", vectors, targets, distrust, SHARPNESS, RIDGE)
+        self._anchors, self._votes = found.anchors, found.votes
+        return self
+
+    def _nearest(self, cosines: Vectors) -> list[int]:
+        """Which of the other texts stand for everything else, by their cosines to the nearest urgent example."""
+        left = {label: ELSEWHERE if label == OUT_OF_SCOPE else OWN for label in self._others.values()}
+        labels, chosen = list(self._others.values()), []
+        for n in np.argsort(-cosines).tolist():
+            if left[labels[n]]:
+                left[labels[n]] -= 1
+                chosen.append(n)
+        return chosen
 
     def match(self, vector: Vectors, policy: Policy) -> Match | None:
-        """The rule whose examples lie nearest to the question, when they are near enough, and nearer than the harmless ones."""
+        """The likeliest rule for a question's vector, shape (dimensions,), if it scores at least the policy's `safety_at`."""
         if not self._rules:
             return None
-        best = [_nearness(examples, vector) for examples in self._examples]
-        n = int(np.argmax(best))
-        harmless, background = _nearness(self._harmless, vector), max(_nearness(texts, vector) for texts in self._backgrounds)
-        if best[n] < policy.safety_at or best[n] < harmless or best[n] < background - policy.safety_background:
-            return None
-        rule, expert = self._rules[n]
-        return Match(rule, expert, best[n])
+        *of_rules, of_none = tally("kernel", vector[None] @ self._anchors.T, self._votes, SHARPNESS)[0]
+        n = int(np.argmax(of_rules))
+        score = float(np.clip(0.5 + (of_rules[n] - of_none) / 4, 0, 1))
+        return Match(*self._rules[n], score) if score >= policy.safety_at else None
 
+    def save(self, folder: Path, encoder: str) -> None:
+        """Write what was learnt. `encoder`: its fingerprint. Raises IndexFault."""
+        about = {"kind": KIND, "encoder": encoder, "labels": [rule.name for rule, _ in self._rules], "data": self.data}
+        write_router(folder, about, {"anchors": self._anchors, "votes": self._votes})
 
-def _nearness(examples: Vectors, vector: Vectors) -> float:
-    """Mean cosine of the two nearest examples: one odd example decides nothing alone."""
-    return float(np.sort(examples @ vector)[-2:].mean()) if len(examples) else -1.0
+    def load(self, folder: Path, encoder: str) -> Self:
+        """Open what `save` wrote. Raises IndexFault when it is missing, broken, or of another encoder."""
+        arrays = read_router(folder, KIND, encoder)[1]
+        self._anchors, self._votes = arrays["anchors"], arrays["votes"]
+        return self

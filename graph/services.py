@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from threading import RLock
 
-import numpy as np
 from filelock import FileLock
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
@@ -27,13 +26,13 @@ from graph.confidence import Confidence
 from graph.difficulty import DifficultyRouter
 from graph.policy import Policy, load_policy
 from graph.routers.base import Router
-from graph.routers.saved import ABOUT, data_hash
+from graph.routers.saved import ABOUT
 from graph.routers.similarity import SimilarityRouter
 from graph.safety import SafetyRules
 from graph.trained import Trained, written
 from llms.call import stream
 from llms.registry import load_model, tiers
-from retrieval.encoder import Encoder, Vectors, load_encoder
+from retrieval.encoder import Encoder, load_encoder
 from retrieval.index import Index, corpus_hash
 from retrieval.reader import Weights, load_weights
 from retrieval.vectors import VectorStore
@@ -90,8 +89,20 @@ class Services:
 
     @cached_property
     def safety(self) -> SafetyRules:
-        """The safety rules of all experts."""
-        return SafetyRules(self.experts, self._kept_vectors, out_of_scope(self.settings.experts_dir, "train"))
+        """The safety rules of all experts, which are learnt on first use."""
+        rules = SafetyRules(self.experts, *router_examples(self.experts, self.settings.experts_dir))
+        fingerprint = self.encoder.fingerprint
+        folder = self.router_folder.parent / f"safety-{rules.data}"
+        try:
+            return rules.load(folder, fingerprint) if len(rules) else rules
+        except IndexFault:
+            pass
+        print("Learning the safety rules ...", file=sys.stderr)
+        rules.fit(self.encoder.encode)
+        with _locked(folder.parent):
+            rules.save(folder, fingerprint)
+            _remove_others(folder, "safety-*")
+        return rules
 
     @cached_property
     def difficulty(self) -> DifficultyRouter | None:
@@ -171,39 +182,27 @@ class Services:
         except DocumentError:  # that expert says so when it is asked; the others need not wait for it
             return None
 
-    def _kept_vectors(self, texts: Sequence[str]) -> Vectors:
-        """Vectors of texts that every process needs, kept beside the router."""
-        path = self.router_folder.parent / f"safety-{data_hash(texts, [self.encoder.fingerprint])}.npy"
-        try:
-            kept: Vectors = np.load(path)
-            return kept
-        except (OSError, EOFError, ValueError):  # missing or broken: made anew
-            pass
-        vectors = self.encoder.encode(texts)
-        with _locked(path.parent):
-            for other in path.parent.glob("safety-*.npy"):
-                other.unlink()
-            np.save(fresh := path.with_suffix(".new.npy"), vectors)
-            fresh.replace(path)
-        return vectors
-
     @cached_property
     def similarity(self) -> SimilarityRouter:
         """The router of the kind `similarity`, which fits itself on first use."""
-        experts, folder = self.experts, self.router_folder
-        home = folder.parent
+        folder = self.router_folder
         try:
             return SimilarityRouter.load(folder, self.encoder, self.documents)
         except IndexFault:
             pass
         print("Fitting the router ...", file=sys.stderr)
-        fitted = SimilarityRouter(self.encoder, self.documents).fit(*router_examples(experts, self.settings.experts_dir))
-        with _locked(home):
+        fitted = SimilarityRouter(self.encoder, self.documents).fit(*router_examples(self.experts, self.settings.experts_dir))
+        with _locked(folder.parent):
             fitted.save(folder)
-            for other in home.glob("[0-9a-f]*"):
-                if other != folder:
-                    shutil.rmtree(other, ignore_errors=True)
+            _remove_others(folder, "[0-9a-f]*")
         return fitted
+
+
+def _remove_others(folder: Path, pattern: str) -> None:
+    """Whatever was learnt from earlier examples."""
+    for other in folder.parent.glob(pattern):
+        if other != folder:
+            shutil.rmtree(other, ignore_errors=True)
 
 
 @contextmanager

@@ -71,6 +71,26 @@ def test_a_wrong_card_is_one_line(folder, toml, said):
     assert "\n" not in str(caught.value)
 
 
+RULE = CARD + '[[safety]]\nname = "scald"\nnotice = "Cool it."\nexamples = ["hot tea on my arm"]\n'
+
+
+def test_a_rule_has_further_examples_in_a_csv(folder):
+    (folder / "expert.toml").write_text(RULE)
+    (folder / "safety.csv").write_text('rule,urgent,text\nscald,yes,"my hand, scalded"\nscald,no,How hot is tea?\n')
+    (rule,) = load_expert(folder).card.safety
+    assert (rule.examples, rule.harmless) == (("hot tea on my arm", "my hand, scalded"), ("How hot is tea?",))
+
+
+@pytest.mark.parametrize("row", ["burn,yes,my hand", "scald,maybe,my hand", "scald,yes,"])
+def test_a_wrong_row_of_examples_is_one_line(folder, row):
+    (folder / "expert.toml").write_text(RULE)
+    (folder / "safety.csv").write_text(f"rule,urgent,text\nscald,no,How hot is tea?\n{row}\n")
+    with pytest.raises(
+        DocumentError, match=r"safety\.csv, row 2: expected a rule of expert\.toml \(scald\), yes or no, and a text; got \["
+    ):
+        load_expert(folder)
+
+
 @pytest.mark.parametrize("name", [*sorted(RESERVED), "", "Tea", "9lives", "a b", "-tea", "tea/../x", "té", "a" * 42, "tea\n"])
 def test_names_that_cannot_be(name):
     with pytest.raises(InputError, match=r"^An expert's name is lower-case letters, digits, - and _, and none of auto, "):

@@ -18,7 +18,7 @@ from ui.lab.projection import fit_projection
 TITLES = {"tea": "Tea", "bees": "Bees"}
 POLICY = Policy(
     target="Right <often>.", out_of_scope_at=0.2, look_below=0.9, both_at=0.1, accept_at=0.6, retry_at=0.3, answer_at=0.2, stream_at=0.7,
-    superior_at=0.8, safety_at=0.4, safety_background=0.1,
+    superior_at=0.8, safety_at=0.4,
 )  # fmt: skip
 ROUTE = Route("tea", {"bees": 0.05, "tea": 0.85, "out_of_scope": 0.1}, 0.85, False, "similarity", superior_probability=0.25)
 
