@@ -27,9 +27,7 @@ from training.thresholds import (
     write_policy,
 )
 
-BASE = Policy(
-    out_of_scope_at=0.2, both_at=0.1, accept_at=0.5, retry_at=0.3, answer_at=0.2, stream_at=0.8, safety_at=0.4
-)
+BASE = Policy(out_of_scope_at=0.2, both_at=0.1, accept_at=0.5, retry_at=0.3, answer_at=0.2, stream_at=0.8, safety_at=0.4)
 REPEATS, DELTA = 400, 0.1
 SLACK = 3 * np.sqrt(DELTA * (1 - DELTA) / REPEATS)
 """Three standard errors of a share of DELTA in REPEATS draws."""
