@@ -17,7 +17,7 @@ from core.types import OUT_OF_SCOPE
 from experts.discovery import Expert, SafetyRule
 from graph.policy import Policy
 from graph.routers.saved import data_hash, read_router, write_router
-from graph.routers.votes import Floats32, learn, tally
+from graph.routers.votes import Floats32, distrust_of, learn, tally
 from retrieval.encoder import Vectors
 
 KIND = "safety"
@@ -67,9 +67,7 @@ class SafetyRules:
         vectors = np.concatenate([known, others])
         classes = np.concatenate([classes, np.full(len(others), len(self))])
         targets = np.where(classes[:, None] == np.arange(len(self) + 1), 1.0, -1.0)
-        # Classes weigh the same, whatever their number of examples.
-        distrust = np.bincount(classes)[classes] * (len(self) + 1) / len(classes)
-        found = learn("kernel", vectors, targets, distrust, SHARPNESS, RIDGE)
+        found = learn("kernel", vectors, targets, distrust_of(targets), SHARPNESS, RIDGE)
         self._anchors, self._votes = found.anchors, found.votes
         return self
 

@@ -92,7 +92,7 @@ class Services:
         """The safety rules of all experts, which are learnt on first use."""
         rules = SafetyRules(self.experts, *router_examples(self.experts, self.settings.experts_dir))
         fingerprint = self.encoder.fingerprint
-        folder = self.router_folder.parent / f"safety-{rules.data}"
+        folder = self._fitted / f"safety-{rules.data}"
         try:
             return rules.load(folder, fingerprint) if len(rules) else rules
         except IndexFault:
@@ -163,6 +163,11 @@ class Services:
         """The whole answer of a chat model, within the deadline of the settings. Raises ModelError, InputError."""
         return "".join(stream(self.model(spec), spec, Tier.INFERIOR, messages, settings=self.settings))
 
+    @property
+    def _fitted(self) -> Path:
+        """Where what fits itself on first use is kept."""
+        return self.settings.indexes_dir / ".router"
+
     @cached_property
     def examples_hash(self) -> str:
         """Changes whenever an example that the routers learn from does."""
@@ -173,7 +178,7 @@ class Services:
         """Where the similarity router that fits the present examples is kept, whether it is there or not."""
         files = router_files(self.experts, self.settings.experts_dir)
         of = f"{RECIPE}:{self.encoder.fingerprint}:{sorted(self.experts)}"
-        return self.settings.indexes_dir / ".router" / corpus_hash(files, of)
+        return self._fitted / corpus_hash(files, of)
 
     def documents(self, label: str) -> VectorStore | None:
         """The vectors of an expert's passages; None for any other label."""

@@ -12,7 +12,6 @@ Networks, 2017.)
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,7 +25,7 @@ from graph.routers.base import Examples
 from graph.routers.calibration import Floats, softmax
 from graph.routers.documents import Documents, nearness
 from graph.routers.saved import broken, data_hash, read_router, write_router
-from graph.routers.votes import EXACT_UP_TO, learn, tally
+from graph.routers.votes import EXACT_UP_TO, distrust_of, learn, tally
 from retrieval.encoder import Encoder, Vectors
 
 SHORTLIST = 8
@@ -91,9 +90,7 @@ class SimilarityRouter:
         targets = np.full((len(rows), len(self.labels)), -1.0)
         for row, own in enumerate(rows.values()):
             targets[row, [column[label] for label in own]] = 1.0
-        size = Counter(label for own in rows.values() for label in own)
-        distrust = np.array([max(size[label] for label in own) * len(self.labels) / len(self._of) for own in rows.values()])
-        found = learn(self.method, self._vectors, targets, distrust, self.sharpness, self.ridge)
+        found = learn(self.method, self._vectors, targets, distrust_of(targets), self.sharpness, self.ridge)
         self._anchors, self._votes = found.anchors, found.votes
         single = np.array([len(own) == 1 for own in rows.values()])
         evidence = self._evidence(self._vectors, found.left_out)

@@ -22,7 +22,7 @@ from graph.routers.base import Examples, class_weights
 from graph.routers.calibration import Floats, Ints
 from graph.routers.saved import broken, read_router, write_router
 from graph.routers.scored import ScoredRouter
-from graph.routers.votes import Votes, learn, tally
+from graph.routers.votes import Votes, distrust_of, learn, tally
 from retrieval.encoder import MAX_TOKENS, Encoder, Vectors
 from retrieval.onnx_bank import OnnxBank, write_bank
 from retrieval.onnx_text import OnnxText
@@ -201,7 +201,4 @@ def _text_model(folder: Path) -> OnnxText:
 
 
 def _voted(vectors: Vectors, signs: Floats) -> Votes:
-    """Votes of examples; a class weighs the same whatever its size."""
-    size = (signs > 0).sum(axis=0)
-    distrust = np.where(signs > 0, size, 0).max(axis=1) * len(size) / len(signs)
-    return learn("kernel", vectors, signs, distrust, SHARPNESS, RIDGE)
+    return learn("kernel", vectors, signs, distrust_of(signs), SHARPNESS, RIDGE)

@@ -41,6 +41,13 @@ class Votes:
     left_out: Floats
 
 
+def distrust_of(targets: Floats) -> Floats:
+    """Shape (n,): in proportion to the size of an example's (largest) class, so that classes weigh the same; `targets` as in `learn`."""
+    size = (targets > 0).sum(axis=0)
+    found: Floats = np.where(targets > 0, size, 0).max(axis=1) * len(size) / len(targets)
+    return found
+
+
 def learn(method: str, vectors: Vectors, targets: Floats, distrust: Floats, sharpness: float, ridge: float) -> Votes:
     """Votes of examples with `vectors` (n, dimensions) and `targets` (n, labels; +1 own label, -1 other).
 

@@ -101,9 +101,7 @@ def test_many_labels_have_prototypes(base: str, bank: list[tuple[str, str]]) -> 
     router = TransformerRouter(Nothing(), base=base, epochs=8).fit([t for t, _ in rows], [label for _, label in rows])
     asked = [f"{stem} {stem}1" for stem in STEMS]
     inside = router.predict_proba(asked)[:, : len(INTENTS)]
-    assert [router.labels[n] for n in inside.argmax(axis=1)] == sorted(INTENTS, key=lambda name: name)[: len(INTENTS)] or (
-        sum(router.labels[n] == intent for n, intent in zip(inside.argmax(axis=1), INTENTS, strict=True)) >= 9
-    )
+    assert sum(router.labels[n] == intent for n, intent in zip(inside.argmax(axis=1), INTENTS, strict=True)) >= 9
     strange = ["museum planet weather"]
     assert router.nearest(asked[0], 3) == []
     assert router.familiarity(strange)[0] < router.familiarity(asked).min()
