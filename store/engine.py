@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from sqlalchemy import Column, Engine, Float, Integer, MetaData, String, Table, Text, create_engine, event, insert, select
+from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, String, Table, Text, create_engine, event, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
@@ -47,6 +49,17 @@ def engine(url: str) -> Engine:
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise StoreError(f"The database cannot be used: {reason}. Check DATABASE_URL and SWITCHYARD_HOME.") from None
+
+
+@contextmanager
+def transaction(made: Engine) -> Iterator[Connection]:
+    """A connection whose statements all hold, or none does. Raises StoreError."""
+    try:
+        with made.begin() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        raise StoreError(f"The database failed: {reason}. Free some disk, or check DATABASE_URL and SWITCHYARD_HOME.") from None
 
 
 def _tune_sqlite(connection: object, _record: object) -> None:

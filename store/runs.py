@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, Row, delete, func, insert, select
 
-from core.errors import StoreError
-from store.engine import runs
+from store.engine import runs, transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +46,13 @@ def record(engine: Engine, question: str, answer: Mapping[str, Any], features: M
         "answer": json.dumps(answer, ensure_ascii=False),
         "features": json.dumps(features),
     }
-    with _transaction(engine) as connection:
+    with transaction(engine) as connection:
         connection.execute(insert(runs).values(row))
 
 
 def thread_runs(engine: Engine, thread_id: str) -> list[Run]:
     """The turns of a thread, oldest first. Raises StoreError."""
-    with _transaction(engine) as connection:
+    with transaction(engine) as connection:
         rows = connection.execute(select(runs).where(runs.c.thread_id == thread_id).order_by(runs.c.created_at))
         return [_run(row) for row in rows]
 
@@ -74,24 +71,14 @@ def threads(engine: Engine, owner: str | None = None, limit: int = 100) -> list[
         .order_by(mine.c.end.desc())
         .limit(limit)
     )
-    with _transaction(engine) as connection:
+    with transaction(engine) as connection:
         return [Thread(*row) for row in connection.execute(wanted)]
 
 
 def delete_thread(engine: Engine, thread_id: str) -> int:
     """Forget a thread's turns; gives how many there were. Raises StoreError."""
-    with _transaction(engine) as connection:
+    with transaction(engine) as connection:
         return int(connection.execute(delete(runs).where(runs.c.thread_id == thread_id)).rowcount)
-
-
-@contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
-    try:
-        with engine.begin() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"The database failed: {reason}. Free some disk, or check DATABASE_URL and SWITCHYARD_HOME.") from None
 
 
 def _run(row: Row[Any]) -> Run:
