@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.errors import InputError
+from core.errors import DocumentError, InputError
 from experts.discovery import Expert, Item, check_name, load_expert, read_csv
 from retrieval.loaders import LOADERS, corpus_files, load_folder
 
@@ -69,7 +69,10 @@ def _items(questions: Path | None) -> list[Item]:
         return []
     if not questions.is_file():
         raise InputError(f"Expected a CSV file of questions at {questions}; found none.")
-    return [Item(**row) for row in read_csv(questions, _COLUMNS)]
+    try:
+        return [Item(**row) for row in read_csv(questions, _COLUMNS)]
+    except DocumentError as error:
+        raise InputError(f"{error} Bring it into this form with: switchyard data prepare {questions}") from None
 
 
 def _copy(docs: Path, corpus: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_new_expert_answers_at_once(own_switchyard, own_experts, docs, tmp_pat
     [
         ("tea", None, "exists already: choose another name"),
         ("No Good", None, "An expert's name is lower-case letters"),
-        ("sailing", "question,answer\n", "missing: key, document, split"),
+        ("sailing", "question,answer\n", "missing: key, document, split. Bring it into this form with: switchyard data prepare "),
         ("sailing", f"{CSV}q,a,k,knots,exam\n", "row 1: expected the split train, dev or test; got 'exam'."),
     ],
 )
