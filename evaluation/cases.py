@@ -73,7 +73,7 @@ def _answers(services: Services, expert: Expert, item: Item, kinds: Collection[s
 def _case(services: Services, kind: str, asked: Expert, item: Item, task: Task) -> Case:
     messages = grounded(asked.prompt, item.question, task.hits, [])
     reply, _ = call(services, task.spec, task.tier, messages, lambda piece: None, lambda: None)
-    before = before_answer(item.question, asked.name, task.scores, task.hits, task.superior_probability)
+    before = before_answer(item.question, asked.name, task.scores, task.hits, services.reader, task.superior_probability)
     text, verdict = judge(services, task, reply, before)
     right = verdict.answers and contains_key(text, item.key)
     return Case(kind, asked.name, item.question, text, verdict.parts, right, reply.use)

@@ -1,6 +1,6 @@
 """Confidence: the calibrated probability that an answer is acceptable, from the route, the evidence and the draft.
 
-Two logistic regressions, one that may look at the draft and one that may not (for streaming). Fitted on the experts' `train` questions, as
+Two logistic regressions, one that may look at the draft and one that may not (for streaming). Fitted on the experts' `dev` questions, as
 they are, with the right document withheld and asked of the wrong expert, by `switchyard train confidence`; the weights ship in
 artifacts/confidence. BEFORE and AFTER are always weighed. EXTRA signals are measured where they are there, and weighed where the fit found
 that they help; one that is missing from an answer speaks neither for nor against it.
@@ -19,10 +19,10 @@ from core.types import NO_ANSWER, Citation, Hit
 from graph.citations import claims, support
 from graph.response_signals import response_signals
 from retrieval.encoder import Encoder
-from retrieval.reader import Weights, sentence_features, split_passages
+from retrieval.reader import Reader
 from retrieval.text import normalise, terms
 
-BEFORE = ("route", "cosine", "cosine_gap", "coverage")
+BEFORE = ("route", "cosine", "cosine_gap", "coverage", "evidence")
 AFTER = (*BEFORE, "relevance", "draft_coverage", "support", "reader", "answers")
 EXTRA_BEFORE = ("margin", "superior_probability")
 EXTRA_AFTER = (*EXTRA_BEFORE, "length", "hedging", "wrong_steps", "token_probability", "doubtful_tokens")
@@ -71,7 +71,7 @@ class Confidence:
 
 
 def before_answer(
-    question: str, expert: str, scores: Mapping[str, float], hits: Sequence[Hit], superior_probability: float | None = None
+    question: str, expert: str, scores: Mapping[str, float], hits: Sequence[Hit], reader: Reader, superior_probability: float | None = None
 ) -> dict[str, float]:
     """The signals that are known before a model has answered, all in [-1, 1]."""
     cosines = [hit.cosine for hit in hits]
@@ -83,6 +83,7 @@ def before_answer(
         "cosine": top,
         "cosine_gap": top - (sum(cosines) / len(cosines) if cosines else 0.0),
         "coverage": len(wanted & known) / max(1, len(wanted)),
+        "evidence": reader.answers(question, [hit.as_dict() for hit in hits]),
         "margin": own - max((p for name, p in scores.items() if name != expert), default=0.0),
     }
     return found if superior_probability is None else found | {"superior_probability": superior_probability}
@@ -94,7 +95,7 @@ def after_answer(
     hits: Sequence[Hit],
     citations: Sequence[Citation],
     encoder: Encoder,
-    reader: Weights,
+    reader: Reader,
     token_logprobs: Sequence[float] = (),
 ) -> dict[str, float]:
     """The signals that the draft adds, all in [-1, 1]. `token_logprobs`: empty where the model gives none."""
@@ -107,7 +108,7 @@ def after_answer(
         "relevance": max((float(v @ vector) for v in encoder.encode(said)), default=0.0),
         "draft_coverage": len(wanted & set(terms(text))) / max(1, len(wanted)),
         "support": support(text, hits),
-        "reader": _reader_probability(question, hits, citations, encoder, reader),
+        "reader": _reader_probability(question, hits, citations, reader),
         "answers": 1.0,
         **_of_the_text(question, text, token_logprobs),
     }
@@ -131,12 +132,10 @@ def says_nothing(text: str) -> bool:
     return not text.strip() or normalise(NO_ANSWER) in normalise(text)
 
 
-def _reader_probability(question: str, hits: Sequence[Hit], citations: Sequence[Citation], encoder: Encoder, reader: Weights) -> float:
+def _reader_probability(question: str, hits: Sequence[Hit], citations: Sequence[Citation], reader: Reader) -> float:
     """The highest probability, by the shipped reader, that a quoted sentence answers the question."""
     if not citations:
         return 0.0
-    passages = [hit.as_dict() for hit in hits]
-    split = split_passages(passages)
     quoted = {(c.n - 1, c.quote) for c in citations}
-    scores = reader.probabilities(sentence_features(question, passages, split, encoder))
-    return max((float(s) for (n, _, text), s in zip(split, scores, strict=True) if (n, text) in quoted), default=0.0)
+    ranked = reader.rank(question, [hit.as_dict() for hit in hits])
+    return max((s.score for s in ranked if (s.passage, s.text) in quoted), default=0.0)

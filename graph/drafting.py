@@ -90,7 +90,7 @@ def _may_decline(text: str) -> bool:
 
 def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
     """Draft and judge. Raises ModelError when no model answers."""
-    before = before_answer(task.question, task.expert, task.scores, task.hits, task.superior_probability)
+    before = before_answer(task.question, task.expert, task.scores, task.hits, services.reader, task.superior_probability)
     live = task.live and services.confidence.before.probability(before) >= services.policy.stream_at
     messages = grounded(services.expert(task.expert).prompt, task.question, task.hits, task.history)
     outlet = Outlet(runtime.stream_writer, task.hits, live=live)

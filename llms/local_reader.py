@@ -8,7 +8,6 @@ so when the passages do not answer, and invent nothing: each sentence stands wor
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
@@ -19,14 +18,14 @@ from pydantic import ConfigDict
 
 from core.errors import RejectedRequestError
 from core.types import NO_ANSWER
-from retrieval.encoder import Encoder
-from retrieval.reader import Sentence, Weights, load_weights, needs_context, rank_sentences
+from retrieval.ranking import needs_context
+from retrieval.reader import Reader, Sentence
 from retrieval.text import sentences
 
 _SENTENCES = {"reader": 4, "deep-reader": 5}
-_CLOSE = 0.06
+_CLOSE = 0.03
 """A further sentence is added when its odds are at least this share of the best one's."""
-_FLOOR = 0.02
+FLOOR = 0.05
 """Below this probability no sentence is taken for an answer."""
 
 
@@ -35,8 +34,7 @@ class LocalReader(BaseChatModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
     name: str = "reader"
-    encoder: Any
-    weights_path: Path
+    reader: Any
 
     @property
     def _llm_type(self) -> str:
@@ -75,10 +73,9 @@ class LocalReader(BaseChatModel):
         )
 
     def _taken(self, question: str, passages: Sequence[Mapping[str, Any]]) -> list[Sentence]:
-        encoder: Encoder = self.encoder
-        weights: Weights = load_weights(self.weights_path)
-        ranked = rank_sentences(question, passages, encoder, weights)
-        if not ranked or ranked[0].score < _FLOOR:
+        reader: Reader = self.reader
+        ranked = reader.rank(question, passages)
+        if not ranked or ranked[0].score < FLOOR:
             return []
         enough = _CLOSE * _odds(ranked[0].score)
         taken = [ranked[0]]

@@ -12,7 +12,7 @@ from core.types import Tier
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-    from retrieval.encoder import Encoder
+    from retrieval.reader import Reader
 
 PROVIDERS = ("openai", "deepseek", "google_genai", "local", "fake")
 HOSTED = tuple(PROVIDER_KEYS)
@@ -38,7 +38,7 @@ def parse(spec: str) -> tuple[str, str]:
     return provider, name
 
 
-def load_model(spec: str, settings: Settings, encoder: Encoder) -> BaseChatModel:
+def load_model(spec: str, settings: Settings, reader: Reader) -> BaseChatModel:
     """The model behind `spec`; the provider's library is imported here, weights are read on its first call.
 
     Raises InputError for a spec or a folder that is no model, MissingKeyError when the provider's key is not set.
@@ -50,9 +50,9 @@ def load_model(spec: str, settings: Settings, encoder: Encoder) -> BaseChatModel
 
         return hosted.build(provider, name, settings)
     if name in _READERS:
-        from llms.local_reader import LocalReader  # its encoder and weights are of no use to hosted models
+        from llms.local_reader import LocalReader  # of no use to those who have hosted models only
 
-        return LocalReader(name=name, encoder=encoder, weights_path=settings.artifacts_dir / "reader" / "weights.json")
+        return LocalReader(name=name, reader=reader)
     from llms.finetuned import FineTunedModel  # only for those who have trained one
 
     return FineTunedModel(folder=Path(name).expanduser())

@@ -24,6 +24,7 @@ Vectors = NDArray[np.float32]
 MAX_TOKENS = 256
 EXPORT_VERSION = 1
 PACKAGED = ("minilm-int8", "minilm-fp32")
+MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 
 
 class Encoder(Protocol):
@@ -74,6 +75,44 @@ class OnnxEncoder:
         return OnnxText(path, packaged_model() / "tokenizer.json", max_tokens=MAX_TOKENS, threads=self.threads)
 
 
+class TunedEncoder:
+    """What `switchyard train encoder` wrote to `folder`: model.onnx and tokenizer.json.
+
+    See `OnnxText` on why texts are encoded one at a time.
+    """
+
+    def __init__(self, folder: Path, *, threads: int = 1) -> None:
+        self.folder = folder
+        self.threads = threads
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of both files. Raises IndexFault where one is missing."""
+        digest = hashlib.sha256()
+        for name in (MODEL, TOKENIZER):
+            try:
+                digest.update((self.folder / name).read_bytes())
+            except OSError as error:
+                raise IndexFault(
+                    f"Encoder {self.folder}: expected {MODEL} and {TOKENIZER} there; {name}: {error.strerror}. "
+                    "Run: switchyard train encoder, or set SWITCHYARD_ENCODER to minilm-int8"
+                ) from None
+        return f"tuned-{digest.hexdigest()[:12]}"
+
+    @cached_property
+    def dimensions(self) -> int:
+        """Length of a vector."""
+        return int(self._model.vectors(["x"]).shape[1])
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode`."""
+        return self._model.vectors(texts) if texts else np.zeros((0, self.dimensions), np.float32)
+
+    @cached_property
+    def _model(self) -> OnnxText:
+        return OnnxText(self.folder / MODEL, self.folder / TOKENIZER, max_tokens=MAX_TOKENS, threads=self.threads)
+
+
 class SentenceTransformerEncoder:
     """Any sentence-transformers model, by name or folder. Loads torch on the first text."""
 
@@ -118,7 +157,7 @@ class SentenceTransformerEncoder:
 def load_encoder(name: str, cache_dir: Path) -> Encoder:
     """`minilm-int8` (default), `minilm-fp32`, `st` (the same weights through sentence-transformers) or `st:<model name or folder>`.
 
-    Raises UnknownNameError for anything else.
+    Or the folder of a `TunedEncoder`. Raises UnknownNameError for anything else.
     """
     if name in PACKAGED:
         return OnnxEncoder(cache_dir, precision=name.removeprefix("minilm-"))
@@ -126,7 +165,9 @@ def load_encoder(name: str, cache_dir: Path) -> Encoder:
         return SentenceTransformerEncoder(str(packaged_model()))
     if name.startswith("st:"):
         return SentenceTransformerEncoder(name.removeprefix("st:"))
-    raise UnknownNameError("encoder", name, [*PACKAGED, "st", "st:<model>"])
+    if (folder := Path(name).expanduser()).is_dir():
+        return TunedEncoder(folder)
+    raise UnknownNameError("encoder", name, [*PACKAGED, "st", "st:<model>", "<folder of a trained encoder>"])
 
 
 def packaged_model() -> Path:

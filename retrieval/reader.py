@@ -1,73 +1,59 @@
-"""Find the sentences that answer a question: a linear ranking of sentences by meaning, shared words and kind of answer.
+"""The reader: does a passage answer the question, and where. One small encoder with three heads, on ONNX Runtime.
 
-The weights are fitted on the experts' `train` questions (`switchyard train reader`) and ship in artifacts/reader.
+It orders the passages that the search found, finds the words that answer, and says when there are none. artifacts/reader holds its
+network (model.onnx, tokenizer.json) and the ranking of sentences that is fitted on top of it (weights.json).
 """
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.errors import InputError
+from core.errors import IndexFault
+from core.types import Hit
 from retrieval.encoder import Encoder
-from retrieval.text import sentences, terms, words
+from retrieval.onnx_text import open_session
+from retrieval.pairs import Pair, encode_pair, open_tokenizer
+from retrieval.ranking import Weights, sentence_features
+from retrieval.text import sentences
 
-FEATURES = (
-    "cosine",
-    "cosine_title",
-    "overlap",
-    "overlap_title",
-    "overlap_previous",
-    "bigrams",
-    "density",
-    "number",
-    "date",
-    "name",
-    "cause",
-    "advice",
-    "passage_rank",
-    "passage_score",
-    "first",
-    "length",
-    "pronoun",
-    "best_cosine_gap",
-    "best_overlap_gap",
-)
-_KINDS = (
-    (  # number
-        r"\bhow (?:many|much|long|old|fast|far|often|high|big|deep|hot|cold|large)\b|\bpercent|"
-        r"\bwhat (?:age|temperature|pressure|share|number)\b",
-        r"\d|\b(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|half|quarter|third|twice|"
-        r"dozen|hundred|thousand|million|billion)\b",
-    ),
-    (r"\bwhen\b(?! (?:you|i|a|the)\b)|\b(?:what|which) (?:year|decade|date)\b", r"\b1[5-9]\d\d|\b20\d\d|\bcentury\b"),  # date
-    (  # name
-        r"\bwho(?:se|m)?\b|\bwhere\b|\bwhich (?:company|country|city|maker|car|model|man|woman|firm)\b|\bname\b|\bcalled\b",
-        r"(?-i:(?<!^)(?<![.!?] )\b[A-Z][a-z]+\b)",
-    ),
-    (  # cause
-        r"\bwhy\b|\bhow (?:does|do|did|come)\b|\bwhat (?:causes?|makes)\b",
-        r"\b(?:because|since|due to|causes?|caused|so that|therefore|leads? to|allow(?:s|ed)?|result(?:s|ed)?|means?|by \w+ing|"
-        r"reduc\w+|makes?)\b",
-    ),
-    (  # advice
-        r"\b(?:should|can|could|may|must|is it (?:ok|safe|bad|normal)|do i|am i)\b",
-        r"\b(?:should|must|can|may|never|do not|avoid|stop|safe|not)\b",
-    ),
-)
-_ASKS = tuple(re.compile(asks, re.I) for asks, _ in _KINDS)
-_HOLDS = tuple(re.compile(holds, re.I) for _, holds in _KINDS)
-_PRONOUN = re.compile(r"^(?:It|They|This|These|That|Those|He|She|Its|Their|His|Her|Such|Both)\b")
+if TYPE_CHECKING:
+    import onnxruntime
+    from tokenizers import Tokenizer
+
+MODEL, TOKENIZER, WEIGHTS = "model.onnx", "tokenizer.json", "weights.json"
+KEPT = 512
+LONGEST = 40
+"""Tokens of a span."""
+_NEVER = -1e4
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Words of a passage. `score`: log-odds, unbounded, that they are the answer rather than that there is none."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read in one passage.
+
+    answers: the log-odds that it answers the question. span: its best one; None where the passage has no words. sentences: in reading
+    order, each with the score of the best span that starts and ends in it.
+    """
+
+    answers: float
+    span: Span | None
+    sentences: tuple[Span, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,105 +66,108 @@ class Sentence:
     score: float
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
-    """A fitted ranking."""
+class Reader:
+    """Opens the network in `folder` when it is first used. Raises IndexFault or InputError for one that is broken.
 
-    coefficients: tuple[float, ...]
-    intercept: float
+    One passage at a time: dynamic int8 quantisation would otherwise make a reading depend on the others. The last 512 readings are kept,
+    because a passage is looked at when it is found, when it is quoted, and when the answer is judged.
+    """
 
-    @classmethod
-    def read(cls, path: Path) -> Weights:
-        """Load weights. Raises InputError when they are of other features."""
+    def __init__(self, folder: Path, encoder: Encoder, threads: int = 2) -> None:
+        self.folder = folder
+        self._encoder = encoder
+        self._threads = threads
+        self._kept = lru_cache(maxsize=KEPT)(self._read)
+
+    def open(self) -> None:
+        """Open network and ranking now. Raises IndexFault or InputError."""
+        _ = self._network, self.weights
+
+    def read(self, question: str, passages: Sequence[Mapping[str, Any]]) -> list[Reading]:
+        """A reading for each passage (a dict with title and text)."""
+        return [self._kept(question, str(p["title"]), str(p["text"])) for p in passages]
+
+    def rank(self, question: str, passages: Sequence[Mapping[str, Any]]) -> list[Sentence]:
+        """All sentences of the passages, best first."""
+        readings = self.read(question, passages)
+        places = [(n, i, span.text) for n, reading in enumerate(readings) for i, span in enumerate(reading.sentences)]
+        if not places:
+            return []
+        scores = self.weights.probabilities(sentence_features(question, passages, readings, self._encoder))
+        found = [Sentence(text, n, i, float(score)) for (n, i, text), score in zip(places, scores, strict=True)]
+        return sorted(found, key=lambda sentence: -sentence.score)
+
+    def rerank(self, question: str, hits: Sequence[Hit], weight: float | None = None) -> list[Hit]:
+        """The hits in the order of how likely each answers the question: their new score is the log-odds of that and `weight` of the old.
+
+        `weight`: the one that was fitted, where none is given.
+        """
+        readings = self.read(question, [hit.as_dict() for hit in hits])
+        weight = self.weights.retrieval if weight is None else weight
+        scored = [replace(hit, score=reading.answers + weight * hit.score) for hit, reading in zip(hits, readings, strict=True)]
+        return sorted(scored, key=lambda hit: -hit.score)
+
+    def answers(self, question: str, passages: Sequence[Mapping[str, Any]]) -> float:
+        """The probability in [0, 1] that the answer is in these passages: that of the best sentence."""
+        return max((sentence.score for sentence in self.rank(question, passages)), default=0.0)
+
+    def find(self, question: str, hits: Sequence[Hit]) -> tuple[Hit, Span] | None:
+        """The exact words that answer, and the hit they stand in, of hits as `rerank` gives them: the best sum of both scores."""
+        readings = self.read(question, [hit.as_dict() for hit in hits])
+        found = [(hit, reading.span) for hit, reading in zip(hits, readings, strict=True) if reading.span]
+        return max(found, key=lambda pair: pair[0].score + pair[1].score, default=None)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The ranking of sentences. Raises InputError."""
+        return Weights.read(self.folder / WEIGHTS)
+
+    @cached_property
+    def _network(self) -> tuple[onnxruntime.InferenceSession, Tokenizer]:
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if tuple(data["features"]) != FEATURES:
-                raise InputError(f"{path}: fitted for other features. Run: switchyard train reader")
-            if len(data["coefficients"]) != len(FEATURES):
-                raise ValueError("there is not one coefficient a feature")
-            return cls(tuple(data["coefficients"]), float(data["intercept"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: expected the reader's weights: {error}. Run: switchyard train reader") from None
+            return open_session(self.folder / MODEL, self._threads), open_tokenizer(self.folder / TOKENIZER)
+        except Exception as error:  # the libraries' errors share no base class
+            reason = str(error).splitlines()[0].rstrip(".")
+            raise IndexFault(
+                f"The reader in {self.folder} cannot be opened: {reason}. Restore it, or run: switchyard train reader"
+            ) from None
 
-    def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shape (n,) for features of shape (n, len(FEATURES))."""
-        logits: NDArray[np.float64] = features @ np.array(self.coefficients) + self.intercept
-        return 1 / (1 + np.exp(-logits))
-
-
-load_weights = cache(Weights.read)
+    def _read(self, question: str, title: str, text: str) -> Reading:
+        session, tokenizer = self._network
+        pair = encode_pair(tokenizer, question, title, text)
+        feed = {"input_ids": pair.ids[None], "attention_mask": np.ones_like(pair.ids)[None], "token_type_ids": pair.types[None]}
+        answers, start, end = session.run(None, feed)
+        sums = span_scores(pair, start[0], end[0])
+        return Reading(float(answers[0]), _best(sums, pair, text, 0, len(text)), _in_sentences(sums, pair, text))
 
 
-def rank_sentences(question: str, passages: Sequence[Mapping[str, Any]], encoder: Encoder, weights: Weights) -> list[Sentence]:
-    """All sentences of `passages` (dicts with title, text, score), best first."""
-    split = split_passages(passages)
-    if not split:
-        return []
-    scores = weights.probabilities(sentence_features(question, passages, split, encoder))
-    ranked = [Sentence(text, n, i, float(s)) for (n, i, text), s in zip(split, scores, strict=True)]
-    return sorted(ranked, key=lambda s: -s.score)
+def span_scores(pair: Pair, start: Floats, end: Floats) -> Floats:
+    """Shape (tokens, tokens): the score of the span from one token to the other above that of [CLS], which stands for no answer."""
+    said = pair.spans[:, 0] >= 0
+    first, last = np.where(said, start[: len(said)], _NEVER), np.where(said, end[: len(said)], _NEVER)
+    sums = first[:, None] + last[None, :] - (start[0] + end[0])
+    places = np.arange(len(said))
+    length = places[None, :] - places[:, None]
+    scores: Floats = np.where((length >= 0) & (length < LONGEST), sums, 2 * _NEVER)
+    return scores
 
 
-def split_passages(passages: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, str]]:
-    """(passage, position in it, sentence) in reading order."""
-    return [(n, i, s) for n, p in enumerate(passages) for i, s in enumerate(sentences(str(p["text"])))]
+def _best(sums: Floats, pair: Pair, text: str, start: int, end: int) -> Span | None:
+    """The best span within these characters of the text."""
+    inside = np.flatnonzero((pair.spans[:, 0] >= start) & (pair.spans[:, 1] <= end))
+    if not len(inside):
+        return None
+    own = sums[inside[0] : inside[-1] + 1, inside[0] : inside[-1] + 1]
+    first, last = np.unravel_index(int(own.argmax()), own.shape)
+    return Span(text[pair.spans[inside[0] + first, 0] : pair.spans[inside[0] + last, 1]], float(own[first, last]))
 
 
-def sentence_features(
-    question: str, passages: Sequence[Mapping[str, Any]], split: Sequence[tuple[int, int, str]], encoder: Encoder
-) -> NDArray[np.float64]:
-    """Shape (number of sentences, len(FEATURES)); see FEATURES for the columns."""
-    vector = encoder.encode([question])[0]
-    cosines = encoder.encode([text for _, _, text in split]) @ vector
-    titles = encoder.encode([str(p["title"]) for p in passages]) @ vector
-    asked = dict.fromkeys(terms(question))
-    bags = [set(terms(text)) for _, _, text in split]
-    frequency = Counter(term for bag in bags for term in bag)
-    rarity = {t: float(np.log(1 + len(bags) / (0.5 + frequency[t]))) for t in asked}
-    total = sum(rarity.values()) or 1.0
-
-    def overlap(bag: set[str]) -> float:
-        return sum(w for t, w in rarity.items() if t in bag) / total
-
-    overlaps = [overlap(bag) for bag in bags]
-    with_title = [overlap(bag | set(terms(str(passages[n]["title"])))) for (n, _, _), bag in zip(split, bags, strict=True)]
-    scores = [float(p["score"]) for p in passages]
-    rows = []
-    for at, (n, i, text) in enumerate(split):
-        rows.append(
-            (
-                cosines[at],
-                titles[n],
-                overlaps[at],
-                with_title[at],
-                overlaps[at - 1] if i else 0.0,
-                _shared_bigrams(question, text),
-                len(bags[at] & set(asked)) / max(1, len(bags[at])),
-                *fits_kind(question, text),
-                1 / (1 + n),
-                scores[n] - max(scores),
-                float(i == 0),
-                np.log1p(len(words(text))),
-                float(needs_context(text)),
-                cosines[at] - cosines.max(),
-                overlaps[at] - max(overlaps),
-            )
-        )
-    return np.array(rows, np.float64)
-
-
-def fits_kind(question: str, sentence: str) -> tuple[bool, ...]:
-    """For number, date, name, cause and advice: whether the question asks for one and the sentence holds one."""
-    return tuple(bool(asks.search(question) and holds.search(sentence)) for asks, holds in zip(_ASKS, _HOLDS, strict=True))
-
-
-def _shared_bigrams(question: str, sentence: str) -> float:
-    """Share of the question's pairs of neighbouring content words that stand in the sentence."""
-    asked, said = terms(question), terms(sentence)
-    pairs = set(pairwise(asked))
-    return len(pairs & set(pairwise(said))) / max(1, len(pairs))
-
-
-def needs_context(sentence: str) -> bool:
-    """Whether the sentence begins with a word that points back to the one before it."""
-    return bool(_PRONOUN.match(sentence))
+def _in_sentences(sums: Floats, pair: Pair, text: str) -> tuple[Span, ...]:
+    found, at = [], 0
+    for sentence in sentences(text):
+        at = text.index(sentence, at)
+        best = _best(sums, pair, text, at, at + len(sentence))
+        # Beyond the last token that is read, nothing is known: the lowest score there is here.
+        found.append(Span(sentence, best.score if best else float(sums.min(initial=0.0, where=sums > _NEVER))))
+        at += len(sentence)
+    return tuple(found)

@@ -51,6 +51,17 @@ def contains_key(text: str, key: str) -> bool:
     return any(f" {alternative} " in hay for part in key.split("|") if (alternative := normalise(part)))
 
 
+def locate_key(text: str, key: str) -> list[tuple[int, int]]:
+    """Where alternatives of `key` (separated by |) stand in `text`, as (start, end) in characters, compared as `contains_key` does."""
+    found = []
+    for part in key.split("|"):
+        # Thousands may be grouped in the text: 1850 is 1,850 there.
+        said = [",?".join(word) if word.isdigit() else re.escape(word) for word in normalise(part).split()]
+        if said:
+            found += [m.span() for m in re.finditer(r"(?<!\w)(?<!\d\.)" + r"[^\w]+".join(said) + r"(?!\w)(?!\.\d)", text, re.I)]
+    return sorted(set(found))
+
+
 def words(text: str) -> list[str]:
     """Lower-cased words and numbers."""
     return [w.lower() for w in _WORD.findall(text)]
@@ -58,7 +69,7 @@ def words(text: str) -> list[str]:
 
 def terms(text: str) -> list[str]:
     """Stemmed content words, as BM25 and the readers compare them."""
-    return [_stem(w) for w in words(text) if w not in STOPWORDS]
+    return [stem(w) for w in words(text) if w not in STOPWORDS]
 
 
 @cache
@@ -67,5 +78,6 @@ def _stemmer() -> Stemmer.Stemmer:
 
 
 @lru_cache(maxsize=65_536)
-def _stem(word: str) -> str:
+def stem(word: str) -> str:
+    """An English word without its endings (Snowball)."""
     return str(_stemmer().stemWord(word))

@@ -81,7 +81,7 @@ def parse(text: str, delta: float) -> Target:
 def choose(target: Target, data: Calibration, candidates: Sequence[float]) -> Chosen:
     """The threshold for a target. `candidates`: see `learn_then_test`. Raises InputError when it cannot be reached."""
     if not len(data.right):
-        raise InputError("Expected questions with the split `dev` in an expert's questions.csv to choose a threshold on; found none.")
+        raise InputError("Expected questions with the split `test` in an expert's questions.csv to choose a threshold on; found none.")
     if target.kind == SHARE:
         return for_share(data, target.value)
     return for_budget(data, target.value) if target.kind == BUDGET else for_risk(data, target.value, target.delta, candidates)
@@ -128,7 +128,7 @@ def for_risk(data: Calibration, risk: float, delta: float, candidates: Sequence[
         instead = f"the smallest risk that can is about {found:.3f}" if found else "no risk can"
         raise InputError(
             f"A risk of {risk:g} cannot be promised with delta {delta:g} on {len(data.right)} questions; {instead}. "
-            "Ask for that, or add questions with the split `dev`."
+            "Ask for that, or add questions with the split `test`."
         )
     given = data.confidence >= accept_at
     n, wrong = int(given.sum()), int((given & ~data.right).sum())

@@ -16,12 +16,13 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from pydantic import SecretStr
 
 from core.errors import RejectedRequestError
-from core.settings import Settings
+from core.settings import ROOT, Settings
 from llms.call import Reply, stream
 from llms.fake import ScriptedModel
 from llms.finetuned import FineTunedModel
 from llms.registry import load_model
-from retrieval.reader import FEATURES
+from retrieval.ranking import FEATURES
+from retrieval.reader import MODEL, TOKENIZER, WEIGHTS, Reader
 
 PASSAGES = [{"id": "p1", "title": "Sleep", "text": "Sleep repairs memory. Cars are red.", "source": "s", "score": 1.0}]
 MESSAGES: list[BaseMessage] = [
@@ -79,18 +80,19 @@ def made(case: Case, tmp_path: Path, tiny_folder: Callable[[], Path]) -> Iterato
     if provider in wire_dialects():
         with wire.serve(provider, "ok") as server:
             settings = Settings(home=tmp_path, keys={provider: SecretStr("k")}, base_urls={provider: server.url}, model_retries=0)
-            yield load_model(case.spec, settings, Letters()), settings
+            yield load_model(case.spec, settings, None), settings
         return
     settings = Settings(home=tmp_path, artifacts_dir=tmp_path)
     if provider == "fake":
         yield ScriptedModel(replies=[list(wire.PIECES), ANSWER]), settings
     elif case.spec == "local:tiny":
-        yield load_model(f"local:{tiny_folder()}", settings, Letters()), settings
+        yield load_model(f"local:{tiny_folder()}", settings, None), settings
     else:
         weights = {"features": FEATURES, "coefficients": [8.0 if f == "overlap" else 0.0 for f in FEATURES], "intercept": -4.0}
-        (tmp_path / "reader").mkdir()
-        (tmp_path / "reader" / "weights.json").write_text(json.dumps(weights))
-        yield load_model(case.spec, settings, Letters()), settings
+        for name in (MODEL, TOKENIZER):
+            (tmp_path / name).symlink_to(ROOT / "artifacts" / "reader" / name)
+        (tmp_path / WEIGHTS).write_text(json.dumps({**weights, "retrieval": 0.0}))
+        yield load_model(case.spec, settings, Reader(tmp_path, Letters())), settings
 
 
 def wire_dialects() -> tuple[str, ...]:
@@ -144,7 +146,7 @@ def test_what_is_sent_suits_the_model(spec, expected, tmp_path):
     provider = spec.partition(":")[0]
     with wire.serve(provider, "ok") as server:
         settings = Settings(home=tmp_path, keys={provider: SecretStr("k")}, base_urls={provider: server.url})
-        run(load_model(spec, settings, Letters()), spec, settings)
+        run(load_model(spec, settings, None), spec, settings)
     sent = server.bodies[0]
     assert {name: sent.get(name) for name in expected} == expected
     assert sent["model"] == spec.partition(":")[2]
@@ -154,7 +156,7 @@ def test_what_is_sent_suits_the_model(spec, expected, tmp_path):
 def test_an_openai_compatible_server_needs_no_key(tmp_path):
     with wire.serve("openai", "ok") as server:
         settings = Settings(home=tmp_path, base_urls={"openai": server.url})
-        _, reply = run(load_model("openai:llama", settings, Letters()), "openai:llama", settings)
+        _, reply = run(load_model("openai:llama", settings, None), "openai:llama", settings)
     assert reply.text == ANSWER
 
 

@@ -94,7 +94,10 @@ def test_only_the_sentence_transformer_loads_torch(encoder_cache):
 
 
 def test_an_unknown_name(tmp_path):
-    with pytest.raises(UnknownNameError, match=r"^No encoder is called 'bert'\. Known: minilm-int8, minilm-fp32, st, st:<model>\.$"):
+    with pytest.raises(
+        UnknownNameError,
+        match=r"^No encoder is called 'bert'\. Known: minilm-int8, minilm-fp32, st, st:<model>, <folder of a trained encoder>\.$",
+    ):
         load_encoder("bert", tmp_path)
 
 
@@ -102,6 +105,12 @@ def test_a_folder_that_holds_no_model(tmp_path):
     with pytest.raises(IndexFault, match=r"^Encoder '.*nothing': expected a sentence-.*SWITCHYARD_ENCODER") as caught:
         load_encoder(f"st:{tmp_path / 'nothing'}", tmp_path).encode(["x"])
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_a_tuned_encoder_without_its_files(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"")
+    with pytest.raises(IndexFault, match=r"^Encoder .*: expected model\.onnx and tokenizer\.json there; tokenizer\.json: No such file"):
+        _ = load_encoder(str(tmp_path), tmp_path).fingerprint
 
 
 def test_a_cache_that_cannot_be_written(tmp_path):

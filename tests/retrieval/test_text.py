@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from retrieval.text import contains_key, normalise, sentences, terms, words
+from retrieval.text import contains_key, locate_key, normalise, sentences, terms, words
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,20 @@ def test_words_and_terms():
     assert terms("Why do the sleepers sleep?") == ["sleeper", "sleep"]
     assert terms("cycles cycling") == terms("cycle cycle") == ["cycl", "cycl"]
     assert terms("what is the") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "found"),
+    [
+        ("It lasts two minutes.", "two minutes", ["two minutes"]),
+        ("In 1908 it cost $850; by 1925 it cost $260.", "850|260", ["850", "260"]),
+        ("About 15,007,033 were built.", "15007033", ["15,007,033"]),
+        ("An A1-A2A receptor.", "a1 a2a", ["A1-A2A"]),
+        ("The cart", "car", []),
+        ("3.5 hours", "5 hours", []),
+        ("nothing", "", []),
+        ("Either | or", "|", []),
+    ],
+)
+def test_where_a_key_stands(text, key, found):
+    assert [text[a:b] for a, b in locate_key(text, key)] == found

@@ -96,7 +96,7 @@ def test_a_budget_needs_prices() -> None:
 
 
 def test_no_questions_no_threshold() -> None:
-    with pytest.raises(InputError, match="split `dev`"):
+    with pytest.raises(InputError, match="split `test`"):
         choose(parse("max-risk=0.1", 0.1), data([], []), [0.5])
 
 

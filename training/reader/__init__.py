@@ -1,0 +1,1 @@
+"""Fine-tuning the reader that ships."""

@@ -1,0 +1,135 @@
+"""`switchyard train reader`: gather examples, fine-tune the network, export it, and fit the ranking of sentences on top."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.errors import InputError
+from core.types import Passage
+from retrieval.encoder import packaged_model
+from retrieval.index import Index, assemble, corpus_hash, load, save
+from retrieval.pairs import open_tokenizer
+from retrieval.reader import MODEL, TOKENIZER, WEIGHTS, Reader
+from training.reader import ranking
+from training.reader.data import Example, cloze, of_expert, of_files, read_files, read_text
+
+if TYPE_CHECKING:
+    from graph.services import Services
+
+TRAINED_TOKENS = 192
+"""Longer pairs are cut in training: they cost much and there are few."""
+OWN_TWICE = 2
+"""So often the experts' own questions come in an epoch: they are fewer than those of the files, and what the reader is for."""
+Progress = Callable[[str, int], Callable[[int], None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to train the network. questions: in a batch. wrong: passages beside the right one, drawn anew each epoch. rate: the highest one.
+
+    answer_weight, null_weight: what the losses of "does it answer" and of "no answer here" count beside those of order and place.
+    """
+
+    epochs: int = 2
+    questions: int = 8
+    wrong: int = 3
+    rate: float = 1e-4
+    decay: float = 0.01
+    answer_weight: float = 0.3
+    null_weight: float = 0.1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """More to learn from than the experts' questions: a corpus, questions on it, held-out questions on it, and text without questions."""
+
+    corpus: Path | None = None
+    qrels: Path | None = None
+    dev: Path | None = None
+    text: Path | None = None
+
+
+def gather(shared: Services, files: Files, work: Path, seed: int, progress: Progress) -> tuple[list[Example], list[Example]]:
+    """Examples to train on, and held-out ones. Raises InputError for files that cannot be used."""
+    own: dict[str, list[Example]] = {}
+    for split in ("train", "dev"):
+        advance = progress(f"Mining {split}", sum(len(e.questions(split)) for e in shared.experts.values()))
+        own[split] = [x for name, e in shared.experts.items() for x in of_expert(e, shared.index(name), shared.encoder, split, advance)]
+    train, dev = own["train"] * OWN_TWICE, own["dev"]
+    if files.corpus:
+        index = None
+        for path, rows in ((files.qrels, train), (files.dev, dev)):
+            if path:
+                passages, queries = read_files(files.corpus, path)
+                index = index or _index(shared, passages, files.corpus, work, progress)
+                rows += of_files(index, shared.encoder, queries, progress(f"Mining {path.name}", len(queries)))
+    if files.text:
+        passages = read_text(files.text)
+        index = _index(shared, passages, files.text, work, progress)
+        train += cloze(index, shared.encoder, seed, progress(f"Mining {files.text.name}", len(passages)))
+    if not train or not dev:
+        raise InputError("Expected questions of the splits train and dev in an expert's questions.csv, or --corpus, --qrels and --dev.")
+    return train, dev
+
+
+def train_reader(
+    shared: Services, files: Files, recipe: Recipe, folder: Path, work: Path, *, resume: bool, progress: Progress
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Train, fit the ranking, and only then replace the reader in `folder`. Gives the numbers of the best epoch on the held-out questions.
+
+    Raises InputError for files or a checkpoint that cannot be used, SwitchyardError for a full disk or a full GPU.
+    """
+    from training.reader.network import export
+    from training.reader.trainer import Trainer
+
+    train, dev = gather(shared, files, work, recipe.seed, progress)
+    base = packaged_model()
+    trainer = Trainer(base, open_tokenizer(base / TOKENIZER, TRAINED_TOKENS), train, dev, recipe, work, resume=resume)
+    advance = progress("Training", trainer.batches * recipe.epochs)
+    advance(trainer.progress.epoch * trainer.batches + trainer.progress.batch)
+    trainer.run(lambda: advance(1), lambda _: None)
+    made = work / "made"
+    made.mkdir(exist_ok=True)
+    export(trainer.model, made / MODEL)
+    shutil.copyfile(base / TOKENIZER, made / TOKENIZER)
+    best = max(trainer.progress.log, key=lambda numbers: numbers["score"])
+    about = {"recipe": asdict(recipe), "data": trainer.data, "examples": len(train), "held_out": len(dev), "log": trainer.progress.log}
+    (made / "training.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    numbers = fit_ranking(shared, made, progress)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (MODEL, TOKENIZER, "training.json", WEIGHTS):
+        shutil.move(made / name, folder / name)
+    shutil.rmtree(work)
+    return {name: best[name] for name in ("r@1", "em", "f1")}, numbers
+
+
+def fit_ranking(shared: Services, folder: Path, progress: Progress) -> dict[str, float]:
+    """Fit the ranking of sentences on top of the network in `folder`, and measure it on `test`."""
+    reader = Reader(folder, shared.encoder)
+    found: dict[str, list[ranking.Read]] = {}
+    for split, by in (("train", None), ("dev", reader), ("test", reader)):
+        items = {name: expert.questions(split) for name, expert in shared.experts.items()}
+        advance = progress(f"Reading {split}", sum(map(len, items.values())))
+        found[split] = []
+        for name, rows in items.items():
+            found[split] += ranking.read(shared.expert(name), shared.index(name), shared.encoder, by, rows, advance)
+    if not found["train"] or not found["dev"]:
+        raise InputError("Expected questions of the splits train and dev in an expert's questions.csv to fit the ranking on.")
+    weights, numbers = ranking.fit(found["train"], found["dev"])
+    numbers["test"] = ranking.hit_rate(weights, found["test"])
+    ranking.write(weights, numbers, "experts/*/questions.csv: fitted on train and dev, measured on test", folder / WEIGHTS)
+    return numbers
+
+
+def _index(shared: Services, passages: Sequence[Passage], source: Path, work: Path, progress: Progress) -> Index:
+    """Kept beside the checkpoints: a training that is resumed need not embed the corpus again."""
+    folder = work / f"index-{corpus_hash([source], shared.encoder.fingerprint)}"
+    if not (folder / "manifest.json").exists():
+        save(assemble(passages, shared.encoder, progress=progress("Embedding passages", len(passages))), folder)
+    return load(folder)
