@@ -8,15 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evaluation.results import Confusion, Report
+from evaluation.tradeoff import PER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from evaluation.metrics import Bin
+    from evaluation.tradeoff import Tradeoff
 
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A200")
 _GREYS = ("#4d4d4d", "#8c8c8c", "#b3b3b3", "#d0d0d0")
+NAME_APART = 0.025
+"""Mean scores between two names on a plot of models."""
 _DASHES = ("--", ":", "-.", (0, (5, 1)))
 
 
@@ -45,6 +49,8 @@ def _figures(report: Report) -> Iterator[tuple[str, str, Figure]]:
     yield "metrics", "Headline metrics by system", _bars(report)
     if report.cost_quality:
         yield "cost-quality", "Quality against the share of calls to the superior model", _cost_quality(report)
+    if report.tradeoff:
+        yield "cost-quality", "Quality against cost", _tradeoff(report, report.tradeoff)
     if report.reliability:
         yield "reliability", "Confidence against accuracy", _reliability(report.reliability)
     if report.risk_coverage:
@@ -111,6 +117,32 @@ def _cost_quality(report: Report) -> Figure:
     whole = next(iter(report.cost_quality.values()))
     axes.plot([0, 1], whole.quality[[0, -1]], "o", color="#4d4d4d", markersize=5, label="always-inferior, always-superior")
     axes.set(xlim=(-0.02, 1.02), xlabel="share of calls to the superior model", ylabel="mean score", title="Cost and quality")
+    axes.grid(color="#e6e6e6")
+    _legend(axes)
+    return figure
+
+
+def _tradeoff(report: Report, found: Tradeoff) -> Figure:
+    figure, axes = _axes(8, 4.6)
+    styles = _styles(report)
+    dearest = max(cost for cost, _ in found.models.values()) * PER
+    for r in report.best_first:
+        if curve := found.hulls.get(r.name):
+            # Beyond its last point a system gains nothing: the line goes on level.
+            x, y = [*(curve.cost * PER), max(dearest, curve.cost[-1] * PER)], [*curve.quality, curve.quality[-1]]
+            area, style = r.metrics["aiq"], styles[r.name]
+            label = r.name if area is None else f"{r.name} (AIQ {area:.3f})"
+            axes.plot(x, y, label=label, color=style.color, linestyle=style.linestyle, linewidth=style.linewidth)
+    points = [(cost * PER, quality) for cost, quality in found.models.values()]
+    axes.plot([x for x, _ in points], [y for _, y in points], "o", color="#4d4d4d", markersize=4, label="single models")
+    named: list[tuple[float, float]] = []
+    for name, point in sorted(zip(found.models, points, strict=True), key=lambda model: -model[1][1]):
+        # A name that would lie on another one is left out: the lower of the two.
+        if all(abs(point[1] - b) > NAME_APART or abs(point[0] - a) > dearest / 3 for a, b in named):
+            place, side = ((-4, -9), "right") if point[0] > dearest / 2 else ((4, -9), "left")
+            axes.annotate(name, point, textcoords="offset points", xytext=place, ha=side, fontsize=7, color="#4d4d4d")
+            named.append(point)
+    axes.set(xlabel=f"USD for {PER:,} prompts", ylabel="mean score", title="Cost and quality")
     axes.grid(color="#e6e6e6")
     _legend(axes)
     return figure

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.metrics import Bin, Curve, Floats, Ints, RiskCoverage, Statistic, Statistics, bootstrap, bootstrap_all, mean
+from evaluation.tradeoff import Tradeoff
 
 Progress = Callable[[str, int], Callable[[int], None]]
 """progress(what, total) gives advance(number just done)."""
@@ -100,6 +101,7 @@ class Report:
     """A suite's report. `headline` names the metric that orders the results and the plot's bars; higher is better.
 
     `notes`: what a reader must know beside the numbers. `cost_quality`, `risk_coverage`: a curve for each system, by its name.
+    `tradeoff`: of systems that choose among many models.
     """
 
     suite: str
@@ -112,6 +114,7 @@ class Report:
     confusion: Confusion | None = None
     cost_quality: dict[str, Curve] = field(default_factory=dict)
     risk_coverage: dict[str, RiskCoverage] = field(default_factory=dict)
+    tradeoff: Tradeoff | None = None
     notes: list[str] = field(default_factory=list)
 
     @property

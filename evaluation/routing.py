@@ -18,11 +18,12 @@ import numpy as np
 
 from core.errors import IndexFault, InputError
 from core.types import OUT_OF_SCOPE, Tier
-from evaluation.data import Labelled, Mapped, read_labelled
+from evaluation.data import Labelled, read_labelled
 from evaluation.encoding import RememberingEncoder
 from evaluation.metrics import Ints
 from evaluation.results import Progress, Report, silent
 from evaluation.routed import Routed, judge
+from evaluation.rows import Mapped
 from experts.examples import held_out_examples
 from graph.nodes.route import find_route
 from graph.routers.base import Router, ordered

@@ -11,6 +11,7 @@ examples' own kind of text and better on others (Wortsman et al.: Robust fine-tu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,11 +68,12 @@ class Tuner:
         import torch
 
         torch.manual_seed(recipe.seed)
+        torch.set_num_threads(os.cpu_count() or 1)  # the search has set it to one
         self.texts = list(texts)
         self.recipe = recipe
         self._rng = np.random.default_rng(recipe.seed)
         self._on_step = on_step
-        self._tokenizer, self._encoder = _load(recipe.base or str(packaged_model()))
+        self._tokenizer, self._encoder = load_base(recipe.base or str(packaged_model()))
         self._old = {name: tensor.clone() for name, tensor in self._encoder.state_dict().items()}
         self._targets = torch.tensor(targets, dtype=torch.float32)
         self._weights = torch.tensor(weights, dtype=torch.float32)
@@ -165,7 +167,8 @@ class Tuner:
         return (1 - self.recipe.smoothing) * targets + self.recipe.smoothing / targets.shape[1]
 
 
-def _load(base: str) -> tuple[Any, Any]:
+def load_base(base: str) -> tuple[Any, Any]:
+    """(tokeniser, encoder) of a Hugging Face model's name or folder. Raises InputError for one that cannot be loaded."""
     from transformers import AutoModel, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 

@@ -4,20 +4,9 @@ from core.types import Answer, Citation, Hit, Notice, Outcome, Passage, Route
 from evaluation.answers import evaluate, first_sentence, mark
 from experts.discovery import Item
 from llms.fake import ScriptedModel
-from tests.evaluation.test_data import written
 
 ITEM = Item("How long?", "About 90 minutes.", "90 minutes", "cycle", "test")
 DOCUMENTS = {"a": "cycle", "b": "other"}
-CORPUS = [
-    {"_id": "rome", "title": "Rome", "text": "Rome is the capital of Italy. It lies on the Tiber."},
-    {"_id": "oslo", "title": "Oslo", "text": "Oslo is the capital of Norway. It lies on a fjord."},
-    {"_id": "wien", "title": "Vienna", "text": "Vienna is the capital of Austria. It lies on the Danube."},
-]
-QUESTIONS = [
-    {"qid": "1", "question": "What is the capital of Norway?", "passage_id": "oslo", "answers": ["Oslo"]},
-    {"qid": "2", "question": "Which city is the capital of Austria?", "passage_id": "wien", "answers": ["Wien", "Vienna"]},
-    {"qid": "3", "question": "What is the capital of Italy?", "passage_id": "rome", "answers": ["Milan"]},
-]
 
 
 def answer(text, outcome=Outcome.ANSWERED, cited=("a",), notices=()):
@@ -85,36 +74,14 @@ def test_local_readers_find_the_facts(tiny):
     assert sum(b.n for b in report.reliability) == round(6 * system.metrics["answered"])
 
 
-@pytest.fixture
-def files(tmp_path):
-    return {"corpus": written(tmp_path / "c.jsonl", *CORPUS), "qrels": written(tmp_path / "q.jsonl", *QUESTIONS)}
-
-
-def test_squad_scores_with_the_right_passage(tiny, files):
-    report = evaluate(tiny, "", oracle=True, **files)
-    reader = report.results[0]
-    assert reader.name == "local:reader"
-    assert (reader.metrics["em"], reader.metrics["key_fact"]) == (0.0, pytest.approx(2 / 3, abs=1e-6))
-    assert 0 < reader.metrics["f1"] < 0.5
-    assert "r@5" not in reader.metrics
-    assert [w["expected"] for w in report.wrong] == [["Milan"]]
-    assert "[1]" not in report.wrong[0]["answer"]
-
-
-def test_squad_scores_end_to_end(tiny, files):
-    report = evaluate(tiny, "", **files)
-    baseline = next(r for r in report.results if r.baseline)
-    # Three passages are all among the first five; the top one's first sentence holds the right city twice of three times.
-    assert baseline.metrics["r@5"] == 1.0
-    assert baseline.metrics["key_fact"] == pytest.approx(2 / 3, abs=1e-6)
-    # "oslo is capital of norway": one word of five is right; "vienna ..." likewise; "milan" is nowhere.
-    assert baseline.metrics["f1"] == pytest.approx((2 / 6 + 2 / 6 + 0) / 3, abs=1e-6)
-
-
-def test_a_reader_that_finds_nothing_says_nothing(scripted, files):
-    mute = ScriptedModel(replies=["The passages do not answer this question."] * 3)
-    report = evaluate(scripted({"local:reader": mute}), "", oracle=True, **files)
-    reader = next(r for r in report.results if r.name == "local:reader")
-    assert (reader.metrics["f1"], reader.metrics["key_fact"]) == (0.0, 0.0)
-    assert [w["answer"] for w in report.wrong] == ["", "", ""]
-    assert all(call[-1].additional_kwargs["passages"][0]["id"] == q["passage_id"] for call, q in zip(mute.history, QUESTIONS, strict=True))
+def test_a_judge_grades_what_was_answered(scripted):
+    weak = ScriptedModel(replies=["A summer worker lives for about six weeks. [1]"] * 60)
+    verdicts = ['{"correctness": 5, "coherence": 4}', "Five out of five!"] * 3
+    services = scripted({"fake:weak": weak, "fake:judge": ScriptedModel(replies=verdicts)}, inferior="fake:weak", superior="fake:weak")
+    report = evaluate(services, "", judge="fake:judge")
+    system = next(r for r in report.results if not r.baseline)
+    judged = round(6 * system.metrics["answered"])
+    assert (system.metrics["correctness"], system.metrics["coherence"]) == (1.0, 0.75)
+    assert system.metrics["judge_unreadable"] == pytest.approx((judged // 2) / judged, abs=1e-6)
+    assert system.metrics["judge_cost_usd"] == 0.0
+    assert report.notes == [f"Judge: fake:judge, rubric 1, {judged} answers, {judged // 2} verdicts that could not be read, $0.0000."]

@@ -26,7 +26,7 @@ def test_all_suites_give_the_same_numbers_twice(capsys, tmp_path):
         assert main(["eval", "all", "--json", "--report", str(tmp_path / "report")]) == 0
         runs.append(without_latency(json.loads(capsys.readouterr().out)))
     assert runs[0] == runs[1]
-    suites = ["routing", "retrieval", "answers", "confidence"]
+    suites = ["routing", "retrieval", "answers", "confidence", "abstention"]
     assert [s["suite"] for s in runs[0]] == suites
     assert [s["command"] for s in runs[0]] == [f"switchyard eval {suite}" for suite in suites]
     assert without_latency(json.loads((tmp_path / "report/report.json").read_text())) == runs[0]
@@ -74,6 +74,25 @@ def test_confidence_with_a_file(capsys, tmp_path):
     assert pictures == ["confidence-metrics.png", "confidence-reliability.png", "confidence-risk-coverage.png"]
 
 
+def test_abstention_from_a_corpus(capsys, tmp_path):
+    cities = [("Oslo", "Norway"), ("Rome", "Italy"), ("Vienna", "Austria")]
+    corpus = written(tmp_path / "c.jsonl", *({"_id": c, "title": c, "text": f"{c} is the capital of {country}."} for c, country in cities))
+    asked = [{"qid": c, "question": f"What is the capital of {country}?", "passage_id": c, "answers": [c]} for c, country in cities]
+    qrels = written(tmp_path / "q.jsonl", *asked)
+    other = written(tmp_path / "o.jsonl", {"_id": "1", "text": "Bees hum."}, {"_id": "2", "text": "Tea steeps."})
+    args = ["eval", "abstention", "--corpus", str(corpus), "--qrels", str(qrels), "--against", str(other)]
+    assert main([*args, "--passages", "2", "--json", "--report", str(tmp_path / "report")]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["suite"], document["n"], document["command"]) == ("abstention", 9, f"switchyard {' '.join(args)} --passages 2")
+    assert {r["name"] for r in document["results"]} == {"reader", "best-cosine", "word-overlap", "majority", "random"}
+    reader = next(r for r in document["results"] if r["name"] == "reader")
+    assert reader["metrics"]["auroc.other"] == 1.0
+    low, high = reader["interval"]["auroc.other"]
+    assert (low, high) == (1.0, 1.0)
+    pictures = sorted(p.name for p in (tmp_path / "report").glob("*.png"))
+    assert pictures == ["abstention-metrics.png", "abstention-reliability.png", "abstention-risk-coverage.png"]
+
+
 @pytest.mark.parametrize(
     ("args", "message"),
     [
@@ -83,7 +102,11 @@ def test_confidence_with_a_file(capsys, tmp_path):
         (["routing", "--map", "label"], "Expected --map OURS=THEIRS"),
         (["retrieval", "--corpus", "c.jsonl"], "Expected --corpus and --qrels together; got only --corpus"),
         (["answers", "--qrels", "q.jsonl"], "Expected --corpus and --qrels together; got only --qrels"),
-        (["answers", "--oracle"], "Expected files beside --oracle"),
+        (["answers", "--oracle"], "Expected files beside --oracle and --candidates"),
+        (["abstention", "none.jsonl"], "Expected a JSONL file at none.jsonl"),
+        (["abstention", "a.jsonl", "--corpus", "c.jsonl", "--qrels", "q.jsonl"], "Expected a file, or --corpus and --qrels"),
+        (["abstention", "--against", "c.jsonl"], "Expected a file, or --corpus and --qrels"),
+        (["abstention", "--qrels", "q.jsonl"], "Expected --corpus and --qrels together; got only --qrels"),
         (["escalation"], "data"),
         (["escalation", "none.jsonl"], "Expected a JSONL file at none.jsonl"),
         (["confidence", "--train", "t.jsonl"], "Expected a file of judged responses beside --train and --group"),

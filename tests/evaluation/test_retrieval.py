@@ -1,10 +1,13 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from core.errors import InputError
 from core.types import Passage
 from evaluation.data import Query
-from evaluation.retrieval import ask, evaluate, judge, two_fold_weights
+from evaluation.retrieval import ask, evaluate, judge, rerank, two_fold_weights
 from retrieval.index import assemble
 from tests.evaluation.test_data import written
 
@@ -17,13 +20,23 @@ def index(encoder):
     return assemble([Passage(row["_id"], row["title"], row["text"], "", row["_id"]) for row in CORPUS], encoder)
 
 
+class Backwards:
+    """A reader that puts the last passage first."""
+
+    weights = SimpleNamespace(retrieval=0.0)
+
+    def rerank(self, question, hits, weight=None):
+        return [replace(hit, score=float(n)) for n, hit in enumerate(hits)]
+
+
 def query(ident, question, *passages):
     return Query(ident, question, frozenset(passages), [])
 
 
 def test_metrics_by_hand(index, encoder):
     queries = [query("1", "apples plums", "p0"), query("2", "violins", "p2"), query("3", "rivers lakes seas hammers", "p4")]
-    report = judge(ask(index, encoder, queries, group="odds"), [0.0, 0.0, 0.0], "command")
+    asked = ask(index, encoder, queries, group="odds")
+    report = judge(asked, [0.0, 0.0, 0.0], "command", rerank(Backwards(), asked, [0.0, 0.0, 0.0], 2, tuned=False))
     bm25 = next(r for r in report.results if r.name == "bm25")
     # The third question's right passage shares one word of four, so p3 stands before it.
     assert bm25.metrics == {
@@ -37,7 +50,17 @@ def test_metrics_by_hand(index, encoder):
     }
     fused = next(r for r in report.results if r.name == "fused")
     assert fused.metrics == bm25.metrics | {"dense_weight": 0.0}
+    # Of two candidates the second is put first: the right ones fall to the second place, and the third question's rises to the first.
+    reranked = next(r for r in report.results if r.name == "reranked")
+    assert (reranked.metrics["r@1"], reranked.metrics["mrr"]) == (pytest.approx(1 / 3, abs=1e-6), pytest.approx(2 / 3, abs=1e-6))
     assert report.wrong == []
+
+
+def test_what_is_no_candidate_keeps_its_place(index, encoder):
+    asked = ask(index, encoder, [query("1", "rivers lakes seas hammers", "p4")])
+    [found] = rerank(Backwards(), asked, [0.0], 1, tuned=False)
+    assert (found.rank, [hit.passage.id for hit in found.hits]) == (2.0, ["p3"])
+    assert found.seconds >= asked[0].seconds
 
 
 def test_a_question_may_have_several_right_passages(index, encoder):
@@ -74,8 +97,9 @@ def test_files_end_to_end(tiny, tmp_path):
     assert (report.suite, report.n) == ("retrieval", 3)
     fused = next(r for r in report.results if r.name == "fused")
     assert fused.metrics["r@1"] == pytest.approx(2 / 3, abs=1e-6)
-    assert steps == [("Embedding passages", 5, 1)] * 5 + [("Searching", 3, 1)] * 3
-    assert {r.name: r.baseline for r in report.results} == {"fused": False, "bm25": False, "dense": False, "random": True}
+    assert steps == [("Embedding passages", 5, 1)] * 5 + [("Searching", 3, 1)] * 3 + [("Reranking", 3, 1)] * 3
+    named = {"reranked": False, "fused": False, "bm25": False, "dense": False, "random": True}
+    assert {r.name: r.baseline for r in report.results} == named
 
 
 def test_the_experts_own_questions(tiny):
@@ -91,7 +115,7 @@ def test_wrong_items_say_what_was_found_instead(encoder):
     # The question's word is in seven passages and not in the right one.
     passages.append(Passage("right", "", "nothing alike", "", "right"))
     asked = ask(assemble(passages, encoder), encoder, [query("1", "common thing", "right")])
-    report = judge(asked, [0.0], "")
+    report = judge(asked, [0.0], "", rerank(Backwards(), asked, [0.0], 3, tuned=False))
     assert [w["question"] for w in report.wrong] == ["common thing"]
     assert report.wrong[0]["expected"] == ["right"]
     assert set(report.wrong[0]["found"]) < {f"p{n}" for n in range(8)}

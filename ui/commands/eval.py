@@ -1,4 +1,4 @@
-"""Measure routing, retrieval, answers, confidence and escalation, on the experts' own test questions or on your files."""
+"""Measure routing, retrieval, answers, confidence, abstention and escalation, on the experts' own test questions or on your files."""
 
 from __future__ import annotations
 
@@ -18,9 +18,15 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
-    help="Measure routing, retrieval, answers, confidence and escalation, on the experts' own test questions or on your files.",
+    help="Measure routing, retrieval, answers, confidence, abstention and escalation, on the experts' own test questions or on your files.",
 )
 Corpus = Annotated[Path | None, typer.Option(help='Passages, JSON lines {"_id", "title", "text"}.')]
+Candidates = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="So many of the passages that are found go to the reader, who puts the best ones first; what is served by default."
+    ),
+]
 Map = Annotated[
     list[str] | None,
     typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files, or fetch one from inside: a.b; may be repeated."),
@@ -56,6 +62,7 @@ def routing(
 def retrieval(
     corpus: Corpus = None,
     qrels: Annotated[Path | None, typer.Option(help='Questions, JSON lines {"qid", "question", "passage_id"}.')] = None,
+    candidates: Candidates = None,
     map_: Map = None,
     json_: Json = False,
     report: Folder = None,
@@ -63,12 +70,14 @@ def retrieval(
     """How high does the right passage stand? Without files: the experts' own test questions."""
     from evaluation.data import parse_map
     from evaluation.retrieval import evaluate
+    from graph.nodes.expert import CANDIDATES
     from graph.services import services
 
     _check_pair(corpus, qrels)
-    command = _command("retrieval", None, ("--corpus", corpus), ("--qrels", qrels), maps=map_)
+    given = [("--corpus", corpus), ("--qrels", qrels), ("--candidates", str(candidates) if candidates else None)]
+    command, maps, count = _command("retrieval", None, *given, maps=map_), parse_map(map_ or []), candidates or CANDIDATES
     with bars() as show:
-        found = evaluate(services(), command, corpus=corpus, qrels=qrels, mapping=parse_map(map_ or []), progress=show)
+        found = evaluate(services(), command, corpus=corpus, qrels=qrels, candidates=count, mapping=maps, progress=show)
     _hand_over([found], json_, report)
 
 
@@ -76,22 +85,35 @@ def retrieval(
 def answers(
     corpus: Corpus = None,
     qrels: Annotated[Path | None, typer.Option(help='Questions, JSON lines {"qid", "question", "passage_id", "answers"}.')] = None,
+    candidates: Candidates = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Give the reader the right passage instead of searching for it.")] = False,
+    judge: Annotated[
+        str | None, typer.Option(metavar="SPEC", help="Have this chat model grade correctness and coherence; it may cost.")
+    ] = None,
     map_: Map = None,
     json_: Json = False,
     report: Folder = None,
 ) -> None:
     """Is the fact in the answer, and cited? Without files: the experts' own test questions, through the whole graph."""
-    from evaluation.answers import evaluate
+    from evaluation import answers as own
+    from evaluation import squad
     from evaluation.data import parse_map
+    from graph.nodes.expert import CANDIDATES
     from graph.services import services
 
     _check_pair(corpus, qrels)
-    if oracle and not corpus:
-        raise InputError("Expected files beside --oracle. Run: switchyard eval answers --corpus C.jsonl --qrels Q.jsonl --oracle")
-    command = _command("answers", None, ("--corpus", corpus), ("--qrels", qrels), maps=map_) + (" --oracle" if oracle else "")
+    if (oracle or candidates) and not corpus:
+        raise InputError("Expected files beside --oracle and --candidates. Run: switchyard eval answers --corpus C.jsonl --qrels Q.jsonl")
+    given = [("--corpus", corpus), ("--qrels", qrels), ("--candidates", str(candidates) if candidates else None), ("--judge", judge)]
+    command = _command("answers", None, *given, maps=map_) + (" --oracle" if oracle else "")
+    maps, count = parse_map(map_ or []), candidates or CANDIDATES
     with bars() as show:
-        found = evaluate(services(), command, corpus=corpus, qrels=qrels, oracle=oracle, mapping=parse_map(map_ or []), progress=show)
+        if corpus and qrels:
+            found = squad.evaluate(
+                services(), command, corpus, qrels, oracle=oracle, candidates=count, judge=judge, mapping=maps, progress=show
+            )
+        else:
+            found = own.evaluate(services(), command, judge=judge, progress=show)
     _hand_over([found], json_, report)
 
 
@@ -114,6 +136,36 @@ def escalation(
     names, maps = _kinds(router), parse_map(map_ or [])
     with bars() as show:
         found = evaluate(services(), command, data, train=train, group=group, kinds=names, mapping=maps, progress=show)
+    _hand_over([found], json_, report)
+
+
+@app.command()
+def recommendation(
+    data: Annotated[Path, typer.Argument(help='Prompts with the scores of several models, JSON lines {"prompt", "scores": {model: x}}.')],
+    train: Annotated[Path | None, typer.Option(help="Fit on this file, of the same form, instead of by cross-validation.")] = None,
+    group: Group = None,
+    kind: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of recommender; the quick ones by default.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="Your price list (as llms/prices.toml), for costs that the file lacks.")] = None,
+    map_: Map = None,
+    json_: Json = False,
+    report: Folder = None,
+) -> None:
+    """Which model to ask? Quality for cost, against the best single model, random choice and an oracle."""
+    from evaluation.data import parse_map
+    from evaluation.recommendation import evaluate
+    from graph.services import services
+    from llms.prices import read_prices
+
+    own = [("--train", train), ("--group", group), ("--kind", kind), ("--prices", prices)]
+    command, maps, listed = (
+        _command("recommendation", data, *own, maps=map_),
+        parse_map(map_ or []),
+        read_prices(prices) if prices else None,
+    )
+    with bars() as show:
+        found = evaluate(
+            services(), command, data, train=train, group=group, kinds=_kinds(kind), prices=listed, mapping=maps, progress=show
+        )
     _hand_over([found], json_, report)
 
 
@@ -141,10 +193,41 @@ def confidence(
     _hand_over([found], json_, report)
 
 
+@app.command()
+def abstention(
+    data: Annotated[
+        Path | None,
+        typer.Argument(help='Questions with passages, JSON lines {"question", "passages": [...], "answerable"}.', show_default=False),
+    ] = None,
+    corpus: Corpus = None,
+    qrels: Annotated[Path | None, typer.Option(help='Questions, JSON lines {"qid", "question", "passage_id", "answers"}.')] = None,
+    against: Annotated[Path | None, typer.Option(help="Also ask the questions of this other corpus, which answers none of them.")] = None,
+    passages: Annotated[int, typer.Option(min=1, help="With --corpus: so many passages a question.")] = 1,
+    map_: Map = None,
+    json_: Json = False,
+    report: Folder = None,
+) -> None:
+    """Does the reader know when the answer is not there? Without files: the experts' own test questions, in three kinds of cases."""
+    from evaluation.abstention import evaluate
+    from evaluation.data import parse_map
+    from graph.services import services
+
+    _check_pair(corpus, qrels)
+    if (data and corpus) or (against and not corpus):
+        raise InputError("Expected a file, or --corpus and --qrels with or without --against. Run: switchyard eval abstention --help")
+    own = [("--corpus", corpus), ("--qrels", qrels), ("--against", against), ("--passages", str(passages) if corpus else None)]
+    command, maps = _command("abstention", data, *own, maps=map_), parse_map(map_ or [])
+    with bars() as show:
+        found = evaluate(
+            services(), command, data, corpus=corpus, qrels=qrels, against=against, count=passages, mapping=maps, progress=show
+        )
+    _hand_over([found], json_, report)
+
+
 @app.command("all")
 def all_(json_: Json = False, report: Folder = None) -> None:
     """Every suite that the experts' own test questions can feed."""
-    from evaluation import answers, confidence, retrieval, routing
+    from evaluation import abstention, answers, confidence, retrieval, routing
     from graph.services import services
 
     shared = services()
@@ -154,6 +237,7 @@ def all_(json_: Json = False, report: Folder = None) -> None:
             retrieval.evaluate(shared, _command("retrieval"), progress=show),
             answers.evaluate(shared, _command("answers"), progress=show),
             confidence.evaluate(shared, _command("confidence"), progress=show),
+            abstention.evaluate(shared, _command("abstention"), progress=show),
         ]
     _hand_over(found, json_, report)
 
