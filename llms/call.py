@@ -68,7 +68,7 @@ def stream(
             yield from _attempt(model, spec, messages, deadline, settings, parts)
             break
         except ModelError as error:
-            wait = _wait_s(error, attempt)
+            wait = wait_s(error, attempt)
             if parts.texts or not error.retryable or attempt >= settings.model_retries or wait >= deadline.left():
                 raise
         attempt += 1
@@ -205,7 +205,8 @@ def _finish_reason(metadata: dict[str, Any]) -> str:
     return "length" if reason in _LENGTH else reason
 
 
-def _wait_s(error: ModelError, attempt: int) -> float:
+def wait_s(error: ModelError, attempt: int) -> float:
+    """Seconds to wait before the next try after try number `attempt`, from 0: what the provider asked for, else ever longer."""
     if error.retry_after_s is not None:
         return error.retry_after_s
     # Jitter, so that many callers that failed together do not come back together.

@@ -51,3 +51,11 @@ def build(provider: str, name: str, settings: Settings) -> BaseChatModel:
 
     # Chat completions, which every compatible server speaks; with None the library would guess from the name.
     return ChatOpenAI(**options, use_responses_api=False)
+
+
+def limited(model: BaseChatModel, provider: str, max_tokens: int, idempotency_key: str) -> BaseChatModel:
+    """`model` for one call: it writes at most `max_tokens`, and sends the key where the protocol has a place for one (not Google's)."""
+    if provider == "google_genai":
+        return model.model_copy(update={"max_output_tokens": max_tokens})
+    headers = {"extra_headers": {"Idempotency-Key": idempotency_key}}
+    return model.model_copy(update={"max_tokens": max_tokens, "model_kwargs": headers})

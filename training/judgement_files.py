@@ -49,7 +49,7 @@ def read_judgements(path: Path) -> tuple[list[Judgement], dict[str, int]]:
 def _judgement(path: Path, n: int, row: dict[str, Any], winner: str) -> Judgement:
     try:
         turn = int(row["turn"])
-        said = [str(m["content"]).strip() for m in _messages(row["conversation_a"]) if m["role"] == "user"]
+        said = [str(m["content"]).strip() for m in messages(row["conversation_a"]) if m["role"] == "user"]
     except (ValueError, SyntaxError, KeyError, TypeError):
         raise InputError(f"{path}, row {n}: expected a turn (1, 2 ...) and a conversation_a, a list of role and content.") from None
     if not (0 < turn <= len(said) and all(said[:turn])):
@@ -61,7 +61,7 @@ def _judgement(path: Path, n: int, row: dict[str, Any], winner: str) -> Judgemen
     return Judgement(str(row["question_id"]), turn, "\n\n".join(said[:turn]), models, won)
 
 
-def _messages(value: Any) -> list[dict[str, Any]]:
+def messages(value: Any) -> list[dict[str, Any]]:
     """A conversation; a table's cell holds it as JSON, or as Python writes a list."""
     if isinstance(value, str):
         value = json.loads(value) if value.lstrip().startswith('[{"') or value.strip() == "[]" else ast.literal_eval(value)

@@ -1,4 +1,4 @@
-"""Make training data: labels of difficulty from people's judgements of models."""
+"""Make training data: clean splits of questions, answers of many models, labels of difficulty."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.errors import InputError
 from ui.console import OUT, count, plain, say, shorten
+from ui.paid import AsJson, BatchSize, Concurrency, DryRun, Fresh, Limit, Map, MaxCost, Rate, Terms, Yes
 
 if TYPE_CHECKING:
-    from training.judgements import Models, Question, WinRate
+    from training.judgements import Judgement, Models, Question, WinRate
 
 app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, help="Make training data: labels of difficulty from people's judgements of models."
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Make training data: clean splits of questions, answers of many models, labels of difficulty.",
 )
 SHOWN = 5
 
@@ -25,32 +29,141 @@ def data() -> None:
 
 
 @app.command()
+def build(
+    source: Annotated[
+        str,
+        typer.Argument(metavar="FILE|NAME", help="Instructions: CSV, JSONL, Parquet, or owner/name on the Hugging Face hub."),
+    ],
+    models: Annotated[str, typer.Option(metavar="SPEC,SPEC,...", help="The models that answer, written provider:name.")],
+    judge: Annotated[str | None, typer.Option(metavar="SPEC", help="A model that judges the answers.")] = None,
+    rubric: Annotated[str, typer.Option(help="How it judges: graded (each answer), or pairwise (every two, in both orders).")] = "graded",
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the files go; datasets/NAME in SWITCHYARD_HOME.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="The longest answer.")] = 2048,
+    limit: Limit = None,
+    batch_size: BatchSize = 64,
+    concurrency: Concurrency = 8,
+    rate: Rate = 600,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+    max_cost: MaxCost = None,
+    yes: Yes = False,
+    json: AsJson = False,
+    map_: Map = None,
+) -> None:
+    """Let models answer instructions, evaluate the answers, and write data to train on. What was paid once is not paid again."""
+    from core.settings import settings
+    from training.building.dataset import Plan
+    from training.building.judging import check_rubric
+    from ui import building
+
+    names = tuple(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
+    if not names:
+        raise InputError("Expected at least one model: --models SPEC,SPEC,...")
+    plan = Plan(names, judge, check_rubric(rubric), max_tokens, batch_size)
+    folder = output or settings().home / "datasets" / Path(source).stem
+    terms = Terms(concurrency, rate, fresh, dry_run, max_cost, yes, json)
+    building.build(source, building.read(source, map_ or [], limit), plan, folder, terms)
+
+
+@app.command()
+def prepare(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Questions with answers: CSV, JSONL, Parquet.")],
+    corpus: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="The documents they are about, a folder or a file; an expert's own questions find theirs."),
+    ] = None,
+    map_: Map = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the files go; prepared/NAME in SWITCHYARD_HOME.")] = None,
+    dev: Annotated[float, typer.Option(metavar="SHARE", min=0, max=1, help="Share to draw for dev of the rows that have no split.")] = 0.15,
+    test: Annotated[
+        float, typer.Option(metavar="SHARE", min=0, max=1, help="Share to draw for test of the rows that have no split.")
+    ] = 0.2,
+    max_words: Annotated[int, typer.Option(min=1, help="Rows with a longer question or answer are left out.")] = 500,
+    seed: Annotated[int, typer.Option(min=0, help="Of the splits that are drawn.")] = 0,
+    json: AsJson = False,
+) -> None:
+    """Clean questions and answers, take out duplicates and leaks between splits, and find each answer in the documents."""
+    from evaluation.data import parse_map
+    from training.prepare.recipe import Options
+    from ui.preparing import prepare
+
+    prepare(files, corpus, Options(parse_map(map_ or []), dev, test, max_words, seed), output, as_json=json)
+
+
+@app.command()
 def label(
+    prompts: Annotated[
+        str | None, typer.Argument(metavar="FILE|NAME", help="With --with: prompts, or a chat log as in lmsys/lmsys-chat-1m.")
+    ] = None,
     judgements: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--from-judgements",
             metavar="FILE",
             help="Pairwise judgements as in lmsys/mt_bench_human_judgments: JSONL, JSON, CSV or Parquet.",
         ),
-    ],
-    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the files go; judgements/ in SWITCHYARD_HOME.")] = None,
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--with", metavar="SPEC", help="Label prompts by asking this model; judgements are its examples.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where the files go; judgements/ or labels/ in SWITCHYARD_HOME.")
+    ] = None,
     models: Annotated[Path | None, typer.Option(metavar="FILE", help="An edited models.toml: label by its lists.")] = None,
+    limit: Limit = None,
+    batch_size: BatchSize = 64,
+    concurrency: Concurrency = 8,
+    rate: Rate = 600,
+    fresh: Fresh = False,
+    dry_run: DryRun = False,
+    max_cost: MaxCost = None,
+    yes: Yes = False,
+    json: AsJson = False,
+    map_: Map = None,
 ) -> None:
-    """Rank models by their wins and questions by difficulty, and label which questions need a superior model."""
+    """Label which prompts need a superior model: by people's judgements of models, or by asking a model that is shown some."""
     from core.settings import settings
-    from training import judgements as recipe
-    from training.judgement_files import check_unedited, read_judgements, write_labels
 
-    folder = output or settings().home / "judgements"
+    home = settings().home
+    if bool(prompts) != bool(model):
+        raise InputError("Expected prompts and a model together: switchyard data label FILE --with SPEC")
+    if not (prompts and model):
+        if judgements is None:
+            raise InputError("Expected --from-judgements FILE, or prompts to label: switchyard data label FILE --with SPEC")
+        _from_judgements(judgements, models, output or home / "judgements")
+        return
+    from training.building.labelling import Examples, read_examples
+    from ui import building
+
+    if judgements:
+        _, _, _, ranked = _ranked(judgements, models)
+        examples = Examples.of([(question.prompt, question.label) for question in ranked])
+    else:
+        examples = read_examples(home / "judgements" / "labels.jsonl")
+    found = building.read(prompts, map_ or [], limit)
+    terms = Terms(concurrency, rate, fresh, dry_run, max_cost, yes, json)
+    building.label(prompts, found, model, examples, output or home / "labels" / Path(prompts).stem, batch_size, terms)
+
+
+def _ranked(judgements: Path, models: Path | None) -> tuple[list[Judgement], dict[str, int], Models, list[Question]]:
+    """The judgements, unknown winners with their number, the lists of models and the questions, the hardest first."""
+    from training import judgements as recipe
+    from training.judgement_files import read_judgements
+
     found, unknown = read_judgements(judgements)
     rates = recipe.win_rates(found)
-    if models:
-        lists = recipe.read_models(models, [rate.model for rate in rates])
-    else:
-        lists = recipe.split_models(rates)
+    lists = recipe.read_models(models, [rate.model for rate in rates]) if models else recipe.split_models(rates)
+    return found, unknown, lists, recipe.questions(found, lists)
+
+
+def _from_judgements(judgements: Path, models: Path | None, folder: Path) -> None:
+    from training.judgement_files import check_unedited, write_labels
+    from training.judgements import win_rates
+
+    found, unknown, lists, ranked = _ranked(judgements, models)
+    if not models:
         check_unedited(folder, lists)
-    ranked = recipe.questions(found, lists)
+    rates = win_rates(found)
     written = write_labels(folder, rates, lists, ranked)
     _print_rates(rates, lists)
     _print_hardest(ranked)

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from core.errors import InputError
+from training.building.instructions import read_instructions
+
+ROWS = [
+    {"prompt": "How long does green tea steep?", "reference": "two minutes", "id": "a"},
+    {"prompt": " 12 + 3? ", "reference": 15, "id": "b"},
+]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def to(name, content):
+        (tmp_path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return name
+
+    return to
+
+
+def as_jsonl(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def read(source, limit=None, **mapping):
+    return read_instructions(source, mapping, limit)
+
+
+def fields(found):
+    return [(one.id, one.prompt, one.references) for one in found.instructions]
+
+
+WANTED = [("a", "How long does green tea steep?", ("two minutes",)), ("b", "12 + 3?", ("15",))]
+
+
+def test_every_form_gives_the_same_rows(write, tmp_path):
+    csv = 'id,prompt,reference\na,How long does green tea steep?,two minutes\nb,"12 + 3?",15\n'
+    parquet.write_table(pa.table({name: [str(row[name]) for row in ROWS] for name in ROWS[0]}), tmp_path / "t.parquet")
+    assert fields(read(write("t.jsonl", as_jsonl(ROWS)))) == WANTED
+    assert fields(read(write("t.csv", "\ufeff" + csv))) == WANTED
+    assert fields(read("t.parquet")) == WANTED
+
+
+def test_names_of_fields(write):
+    rows = [
+        {"instruction": "Why?", "answers": ["because", "so"]},
+        {"question": "How?", "answer": "thus"},
+        {"ask": "Where?", "gold": "here"},
+    ]
+    name = write("t.jsonl", as_jsonl(rows))
+    assert fields(read(name, prompt="ask", reference="gold")) == [
+        ("1", "Why?", ("because", "so")),
+        ("2", "How?", ("thus",)),
+        ("3", "Where?", ("here",)),
+    ]
+    assert len(read(name, limit=1).instructions) == 1
+
+
+def test_passages_are_texts_or_objects(write):
+    rows = [
+        {"prompt": "p", "passages": ["One.", {"id": "x", "title": "T", "text": "Two."}]},
+        {"prompt": "p", "passages": json.dumps(["Three."])},
+        {"prompt": "p", "passages": "Four."},
+        {"prompt": "p", "passages": [{"title": "no text"}]},
+    ]
+    found = read(write("t.jsonl", as_jsonl(rows)))
+    assert [[(h.passage.id, h.passage.title, h.passage.text) for h in one.passages] for one in found.instructions] == [
+        [("1", "", "One."), ("x", "T", "Two.")],
+        [("1", "", "Three.")],
+        [("1", "", "Four.")],
+    ]
+    assert found.faults == ["t.jsonl, line 4: expected passages that are texts, or objects with a text"]
+
+
+def test_a_chat_log_in_its_published_form(write, tmp_path):
+    def row(n, conversation):
+        return {"conversation_id": f"c{n}", "model": "m", "conversation": conversation, "turn": 1, "language": "English"}
+
+    said = [{"role": "user", "content": "Plan a party."}, {"role": "assistant", "content": "So ..."}, {"role": "user", "content": "More."}]
+    rows = [row(1, said), row(2, json.dumps(said)), row(3, []), row(4, "nonsense")]
+    found = read(write("t.jsonl", as_jsonl(rows)))
+    assert fields(found) == [("c1", "Plan a party.", ()), ("c2", "Plan a party.", ())]
+    assert [fault.partition(":")[0] for fault in found.faults] == ["t.jsonl, line 3", "t.jsonl, line 4"]
+    parquet.write_table(pa.Table.from_pylist([row(1, said)]), tmp_path / "t.parquet")
+    assert fields(read("t.parquet")) == [("c1", "Plan a party.", ())]
+
+
+@pytest.mark.parametrize(
+    ("line", "fault"),
+    [
+        ("{broken", "not JSON: Expecting property name enclosed in double quotes"),
+        ('{"prompt": "\xff"}', "not JSON: not UTF-8"),
+        ("[1]", "expected an object with a prompt"),
+        ('{"text": "x"}', "expected a field prompt; the fields are: text. Rename one: --map prompt=THEIRS"),
+        ('{"prompt": 3}', "expected text as the prompt"),
+        ('{"prompt": " "}', "expected text as the prompt"),
+        ('{"prompt": "x", "answer": "\\ud800"}', "expected text in UTF-8, without lone surrogates"),
+        ('{"prompt": "\\ud800"}', "expected text in UTF-8, without lone surrogates"),
+        ('{"prompt": "x", "reference": {"a": 1}}', "expected text, a number or a list of them as the reference"),
+        ('{"prompt": "x", "passages": 3}', "expected a list as passages"),
+        ('{"prompt": "x", "id": "1"}', "the id '1' stands on an earlier line too"),
+    ],
+)
+def test_a_row_at_fault_is_named_and_stops_nothing(write, line, fault):
+    content = b'{"prompt": "first", "id": "1"}\n\n' + line.encode("latin-1") + b'\n{"prompt": "last", "id": "2"}\n'
+    found = read(write("t.jsonl", content))
+    assert [one.prompt for one in found.instructions] == ["first", "last"]
+    assert found.faults == [f"t.jsonl, line 3: {fault}"]
+
+
+def test_rows_at_fault_of_a_table(write):
+    found = read(write("t.csv", b'prompt,reference\n"two\nlines",a\nshort\nx,y,z\n\xff,b\nlast,\n'))
+    assert fields(found) == [("2", "two\nlines", ("a",)), ("7", "last", ())]
+    assert found.faults == [
+        "t.csv, line 4: expected 2 cells as in the header",
+        "t.csv, line 5: expected 2 cells as in the header",
+        "t.csv, line 6: expected text in UTF-8, without lone surrogates",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("t.jsonl", "", r"^t\.jsonl: expected rows with a prompt, and perhaps a reference and passages; got none that can be used\.$"),
+        ("t.jsonl", "x", r"got none that can be used\. The first fault: t\.jsonl, line 1: not JSON"),
+        ("t.parquet", "x", r"^t\.parquet: expected a Parquet file: "),
+        ("t.txt", "x", r"^t\.txt: expected a file that ends in \.jsonl, \.csv, \.parquet\.$"),
+        ("../none.csv", None, r"^\.\./none\.csv cannot be read: No such file or directory\."),
+        ("nonsense", None, r"^Expected a file or a data set owner/name; there is no nonsense\.$"),
+        ("owner/name", None, r"^owner/name: no such file, and a data set of the hub needs a library\. Run: pip install datasets$"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line(write, monkeypatch, name, content, message):
+    monkeypatch.setitem(__import__("sys").modules, "datasets", None)
+    if content is not None:
+        write(name, content)
+    with pytest.raises(InputError, match=message):
+        read(name)
+
+
+HUB = """
+def load_dataset(name, *, split, streaming):
+    assert streaming
+    if name == "owner/away":
+        raise ConnectionError("Couldn't reach the hub.\\nTry later.")
+    return iter([{"prompt": f"{name} {split} {n}"} for n in range(3)])
+"""
+
+
+def test_a_data_set_of_the_hub(tmp_path, monkeypatch):
+    (tmp_path / "datasets.py").write_text(HUB)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(__import__("sys").modules, "datasets", raising=False)
+    assert [one.prompt for one in read("owner/name", limit=2).instructions] == ["owner/name train 0", "owner/name train 1"]
+    assert read("owner/name@test").instructions[2].prompt == "owner/name test 2"
+    with pytest.raises(InputError, match=r"^owner/away cannot be read from the Hugging Face hub: Couldn't reach the hub\. Try later\. "):
+        read("owner/away")
+    monkeypatch.delitem(__import__("sys").modules, "datasets")

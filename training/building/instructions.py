@@ -1,0 +1,206 @@
+"""Instructions to ask models: CSV, JSONL and Parquet files, or a data set of the Hugging Face hub. A row at fault stops nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from core.errors import InputError
+from core.types import Hit, Passage
+from training.judgement_files import messages
+
+PROMPTS, REFERENCES = ("prompt", "instruction", "question"), ("reference", "answer", "answers")
+"""The names under which a field is found; the first one is ours."""
+_HUB = re.compile(r"[\w.-]+/[\w.-]+(?:@[\w.-]+)?")
+_LONE = re.compile("[\ud800-\udfff]")
+Numbered = tuple[int, Any]
+"""Number of the line, or of the row, from 1, and what stands there: an object of fields, or the fault as text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A prompt. `references`: right answers, any of which will do; `passages`: what the answer is to be drawn from."""
+
+    id: str
+    prompt: str
+    references: tuple[str, ...] = ()
+    passages: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a source holds. `faults`: one line for each row that could not be used."""
+
+    instructions: list[Instruction] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+
+
+def read_instructions(source: str, mapping: Mapping[str, str], limit: int | None = None) -> Read:
+    """The first `limit` instructions of a file or of a data set `owner/name`, or `owner/name@split` (train by default).
+
+    A field prompt (or instruction, question), perhaps reference (or answer, answers), passages and id; or a conversation, as in
+    lmsys/lmsys-chat-1m, whose first user message is the prompt. `mapping`: our name of a field -> its name in the source.
+    Raises InputError where nothing can be read, or nothing of it used.
+    """
+    found, ids = Read(), set[str]()
+    for n, row in _rows(source):
+        if limit is not None and len(found.instructions) >= limit:
+            break
+        try:
+            one = _instruction(n, row, mapping)
+            if one.id in ids:
+                raise ValueError(f"the id {one.id!r} stands on an earlier line too")
+        except ValueError as error:
+            found.faults.append(f"{source}, line {n}: {error}")
+            continue
+        ids.add(one.id)
+        found.instructions.append(one)
+    if not found.instructions:
+        first = f" The first fault: {found.faults[0]}." if found.faults else ""
+        raise InputError(f"{source}: expected rows with a prompt, and perhaps a reference and passages; got none that can be used.{first}")
+    return found
+
+
+def _instruction(n: int, row: Any, mapping: Mapping[str, str]) -> Instruction:
+    """Raises ValueError."""
+    if not isinstance(row, dict):
+        raise ValueError(row if isinstance(row, str) else "expected an object with a prompt")
+    fields = {**row, **{ours: row[theirs] for ours, theirs in mapping.items() if theirs in row}}
+    id_ = next((fields[name] for name in ("id", "conversation_id") if fields.get(name) is not None), n)
+    one = Instruction(str(id_), _prompt(fields), _references(fields), _passages(fields.get("passages")))
+    if _LONE.search("".join([one.id, one.prompt, *one.references, *(f"{h.passage.title}{h.passage.text}" for h in one.passages)])):
+        raise ValueError("expected text in UTF-8, without lone surrogates")
+    return one
+
+
+def _prompt(fields: Mapping[str, Any]) -> str:
+    value = next((fields[name] for name in PROMPTS if fields.get(name) is not None), None)
+    if value is None and fields.get("conversation") is not None:
+        value = _first_message(fields["conversation"])
+    if value is None:
+        named = ", ".join(map(str, fields)) or "none"
+        raise ValueError(f"expected a field {PROMPTS[0]}; the fields are: {named}. Rename one: --map {PROMPTS[0]}=THEIRS")
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError("expected text as the prompt")
+    return value.strip()
+
+
+def _first_message(conversation: Any) -> Any:
+    try:
+        return next(m["content"] for m in messages(conversation) if m["role"] == "user")
+    except (ValueError, SyntaxError, KeyError, TypeError, StopIteration):
+        raise ValueError("expected a conversation, a list of role and content with a message of the user") from None
+
+
+def _references(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    value = next((fields[name] for name in REFERENCES if fields.get(name) is not None), None)
+    values = value if isinstance(value, list) else [] if value is None else [value]
+    if not all(isinstance(v, str | int | float) for v in values):
+        raise ValueError("expected text, a number or a list of them as the reference")
+    return tuple(text for v in values if (text := str(v).strip()))
+
+
+def _passages(value: Any) -> tuple[Hit, ...]:
+    """A list of texts, or of objects with a text and perhaps a title; a table's cell may hold it as JSON."""
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = [value]
+    listed = value or []
+    if not isinstance(listed, list):
+        raise ValueError("expected a list as passages")
+    return tuple(_passage(n, each) for n, each in enumerate(listed, 1))
+
+
+def _passage(n: int, value: Any) -> Hit:
+    fields = {"text": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict) or not isinstance(fields.get("text"), str):
+        raise ValueError("expected passages that are texts, or objects with a text")
+    title, source = (str(fields.get(name) or "") for name in ("title", "source"))
+    return Hit(Passage(str(fields.get("id") or n), title, fields["text"], source), 0.0, 0.0)
+
+
+def _rows(source: str) -> Iterator[Numbered]:
+    path = Path(source)
+    if path.exists() or path.suffix.lower() in READERS:
+        read = READERS.get(path.suffix.lower())
+        if read is None:
+            raise InputError(f"{source}: expected a file that ends in {', '.join(READERS)}.")
+        try:
+            yield from read(path)
+        except OSError as error:
+            raise InputError(f"{source} cannot be read: {error.strerror}. Expected a file that ends in {', '.join(READERS)}.") from None
+    elif _HUB.fullmatch(source):
+        yield from _read_hub(source)
+    else:
+        raise InputError(f"Expected a file or a data set owner/name; there is no {source}.")
+
+
+def _read_jsonl(path: Path) -> Iterator[Numbered]:
+    with path.open("rb") as file:
+        for n, line in enumerate(file, 1):
+            text = line.removeprefix(b"\xef\xbb\xbf") if n == 1 else line
+            if not text.strip():
+                continue
+            try:
+                yield n, json.loads(text)
+            except ValueError as error:  # not JSON, or not UTF-8
+                yield n, f"not JSON: {error.msg if isinstance(error, json.JSONDecodeError) else 'not UTF-8'}"
+
+
+def _read_csv(path: Path) -> Iterator[Numbered]:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []  # read now, so that the lines are counted behind the header
+        while True:
+            start = reader.line_num + 1
+            try:
+                row = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield start, f"not CSV: {error}"
+                continue
+            if None in row or None in row.values():
+                yield start, f"expected {len(columns)} cells as in the header"
+            else:
+                yield start, {name: cell or None for name, cell in row.items()}
+
+
+def _read_parquet(path: Path) -> Iterator[Numbered]:
+    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
+
+    try:
+        n = 0
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(1_000):
+                for row in batch.to_pylist():
+                    n += 1
+                    yield n, row
+    except ArrowException as error:
+        raise InputError(f"{path}: expected a Parquet file: {str(error).splitlines()[0]}") from None
+
+
+def _read_hub(source: str) -> Iterator[Numbered]:
+    name, _, split = source.partition("@")
+    try:
+        from datasets import load_dataset  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError:
+        raise InputError(f"{source}: no such file, and a data set of the hub needs a library. Run: pip install datasets") from None
+    try:
+        # Streamed: a limit then does not download the rest. Code that comes with a data set is not run.
+        yield from enumerate(load_dataset(name, split=split or "train", streaming=True), 1)
+    except Exception as error:  # the library and those below it raise what they like: offline, unknown, gated, no such split
+        reason = " ".join(str(error).split())[:200].rstrip(".")
+        raise InputError(
+            f"{source} cannot be read from the Hugging Face hub: {reason}. Check its name and the connection, or name a file."
+        ) from None
+
+
+READERS: dict[str, Callable[[Path], Iterator[Numbered]]] = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
