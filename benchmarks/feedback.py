@@ -1,0 +1,152 @@
+"""What feedback does to routing: 500 corrections of a kind of question that the router gets wrong, 10% of them wrong; and poison.
+
+Usage: python -m benchmarks.feedback [--json]. Three installations of their own, each retrained once by `training.feedback`:
+
+honest    50 people correct questions on how animals spend the winter, which they want the sleep expert to answer; one in ten is wrong.
+poison    one person says 500 times that questions of the experts belong elsewhere.
+flood     one person says 500 times that one and the same kind of question, on how long people sleep, belongs to the car expert.
+mixed     all of them at once: the honest corrections are learnt, the poison is not.
+
+Judged on questions of the kind on animals that no correction named, and on the frozen set: the experts' dev and test utterances. All
+questions are made from words in this file and from the experts' own examples; nothing is drawn without a seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.settings import Settings
+from core.types import OUT_OF_SCOPE
+from evaluation.encoding import RememberingEncoder
+from evaluation.results import silent
+from graph.services import Services
+from store.feedback import Feedback, all_feedback, delete_feedback, save
+from training.feedback.retrain import retrain, roll_back
+from training.feedback.router import Bench
+
+N, PEOPLE, WRONG, UNSEEN = 500, 50, 0.1, 200
+ANIMALS = (
+    "hedgehog", "dormouse", "bat", "brown bear", "tortoise", "marmot", "hamster", "hummingbird", "garter snake", "bumblebee queen",
+    "poorwill", "chipmunk", "wood frog", "badger", "fat-tailed lemur", "skunk",
+)  # fmt: skip
+UNSEEN_ANIMALS = ("polar bear", "ladybird", "toad", "raccoon", "possum", "swift", "adder", "jumping mouse")
+PHRASES = (
+    "how cold does a {animal} get in its winter den",
+    "what brings a {animal} round in spring",
+    "how slow does the heart of a {animal} beat over winter",
+    "why does a {animal} go torpid",
+    "how much weight does a {animal} lose by March",
+    "can a {animal} be roused in January",
+    "how does a {animal} know that winter is over",
+    "where does a {animal} spend the cold months",
+    "what does a {animal} live on from November to March",
+    "does a warm winter harm a {animal}",
+)
+OPENINGS = ("", "please tell me ", "my daughter asks: ", "for school, ")
+ASLEEP = ("sleep", "sleep a night", "sleep in a row", "sleep each day", "stay asleep", "need to sleep")
+WHO = ("adults", "teenagers", "babies", "toddlers", "old people", "students", "athletes", "nurses", "pilots", "women", "men", "we")
+ASKED = ("how long do {who} {asleep}", "how many hours should {who} {asleep}", "how much do {who} {asleep}", "why can't {who} {asleep}",
+    "do {who} {asleep} enough", "when do {who} {asleep} the most", "must {who} {asleep} eight hours")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A question, and where someone says it belongs."""
+
+    text: str
+    label: str
+    owner: str
+
+
+def kind_of_question(animals: Sequence[str]) -> list[str]:
+    """Questions on how animals spend the winter, in an order of no meaning."""
+    return _shuffled([o + p.format(animal=a) for o, p, a in product(OPENINGS, PHRASES, animals)])
+
+
+def honest(texts: Sequence[str], right: str, wrong: Sequence[str]) -> list[Said]:
+    """A correction of each, by PEOPLE people in turn; a share of WRONG of them say one of the `wrong` labels."""
+    rng = np.random.default_rng(1)
+    labels = [str(rng.choice(wrong)) if rng.random() < WRONG else right for _ in texts]
+    return [Said(text, label, f"person {n % PEOPLE}") for n, (text, label) in enumerate(zip(texts, labels, strict=True))]
+
+
+def poison(services: Services) -> list[Said]:
+    """One person's wrong corrections of the questions that the experts were trained on, slightly reworded."""
+    names = sorted(services.experts)
+    rows = [(f"{q.question} please", names[n - 1]) for n, name in enumerate(names) for q in services.experts[name].questions("train")]
+    return [Said(text, label, "mallory") for text, label in _shuffled(rows)]
+
+
+def flood(label: str) -> list[Said]:
+    """One person's wrong corrections of questions that are all alike."""
+    rows = [p.format(who=w, asleep=a) for p, w, a in product(ASKED, WHO, ASLEEP)]
+    return [Said(text, label, "mallory") for text in _shuffled(rows)]
+
+
+def _shuffled(rows: Sequence[Any]) -> list[Any]:
+    return [rows[n] for n in np.random.default_rng(0).permutation(len(rows))]
+
+
+def simulate(services: Services, said: Sequence[Said], unseen: Sequence[str], label: str) -> dict[str, Any]:
+    """Have it all said of answers, retrain once, and measure; the feedback and what it taught are gone afterwards.
+
+    kind: accuracy on `unseen` questions, whose right label is `label`, before and after; candidate: what the gate saw.
+    """
+    for n, one in enumerate(said):
+        save(services.engine, Feedback(f"{n:032x}", one.owner, float(n), one.text, -1, one.label))
+    bench = Bench(services, silent)
+    rows = bench.rows("", unseen, [label] * len(unseen))
+    before = bench.right(rows, bench.serving).mean()
+    made = retrain(services)
+    after = bench.right(rows, services.learnt.corrections(bench.kind)).mean()
+    delete_feedback(services.engine, [one.id for one in all_feedback(services.engine)])
+    if made.promoted:
+        roll_back(services)
+    return {"corrections": len(said), "promoted": made.promoted, "kind": [float(before), float(after)], "candidate": made.report}
+
+
+def main() -> None:
+    """Simulate and print."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print the gate's reports too")
+    as_json, found = parser.parse_args().json, {}
+    unseen = kind_of_question(UNSEEN_ANIMALS)[:UNSEEN]
+    with tempfile.TemporaryDirectory() as home:
+        services = Services(Settings(home=Path(home)))
+        services.__dict__["encoder"] = RememberingEncoder(services.encoder)  # four retrainings encode the shipped examples once
+        said = {
+            "honest": honest(kind_of_question(ANIMALS)[:N], "sleep", ("car", OUT_OF_SCOPE)),
+            "poison": poison(services)[:N],
+            "flood": flood("car")[:N],
+        }
+        said["mixed"] = [one for each in said.values() for one in each]
+        for name, rows in said.items():
+            found[name] = simulate(services, rows, unseen, "sleep")
+            if not as_json:
+                _print(name, found[name])
+    if as_json:
+        print(json.dumps(found, indent=1))
+
+
+def _print(name: str, found: dict[str, Any]) -> None:
+    gate = found["candidate"]["router"]
+    print(f"{name}: {found['corrections']} corrections, {gate['learnt']} learnt from, {'' if found['promoted'] else 'not '}promoted")
+    print(f"  kind, unseen        {found['kind'][0]:.3f} -> {found['kind'][1]:.3f}")
+    for one in gate["comparisons"]:
+        low, high = one["interval"] or (0.0, 0.0)
+        print(f"  {one['name']:18}  {one['before']:.3f} -> {one['after']:.3f}  [{low:+.3f}, {high:+.3f}]  n={one['n']}")
+    for reason in gate["objections"]:
+        print(f"  {reason}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

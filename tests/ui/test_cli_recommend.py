@@ -1,0 +1,99 @@
+"""`train recommender`, `eval recommendation`, `recommend` and `ask --model auto`, end to end over the tiny experts."""
+
+import json
+
+import pytest
+
+from tests.ui.conftest import forget, point_at
+from ui.cli import main
+
+QUESTION = "How long does green tea steep?"
+ROWS = [
+    {
+        "prompt": f"How long does green tea steep in cup {n}?" if n % 2 else f"Prove theorem {n} about primes.",
+        "scores": {"local:reader": n % 2, "local:deep-reader": 0.6, "openai:gpt-5": 1 - n % 2},
+        "costs": {"openai:gpt-5": 0.01},
+    }
+    for n in range(100)
+]
+
+
+@pytest.fixture
+def home(monkeypatch, tiny_settings):
+    point_at(monkeypatch, tiny_settings)
+    monkeypatch.setenv("SWITCHYARD_HOME", str(tiny_settings.home))
+    tiny_settings.home.mkdir(parents=True)
+    data = tiny_settings.home / "data.jsonl"
+    data.write_text("{half\n" + "\n".join(map(json.dumps, ROWS)) + "\n")
+    return tiny_settings.home
+
+
+def call(capsys, *words):
+    forget()
+    status = main(list(words))
+    return status, *capsys.readouterr()
+
+
+def test_train_then_recommend_then_ask(home, capsys):
+    status, out, err = call(capsys, "recommend", QUESTION)
+    assert status == 2
+    assert "Train one on measured answers: switchyard train recommender DATA.jsonl" in err
+
+    status, out, err = call(capsys, "train", "recommender", str(home / "data.jsonl"), "--kind", "neighbours,kernel")
+    assert status == 0, err
+    assert "Left out:" in err
+    assert "line 1: expected" in err
+    assert "fitted on all 100 rows" in out
+    assert "best-single" in out
+    about = json.loads((home / "recommender" / "about.json").read_text())
+    assert about["trained_on"] == {"files": ["data.jsonl"], "rows": 100}
+    assert about["metrics"]["quality"] == 1.0
+    assert about["worth"] == 0  # no cheaper choice is as good
+
+    status, out, err = call(capsys, "recommend", QUESTION)
+    assert status == 0, err
+    assert "Ask local:reader: the best expected quality." in out
+    assert "Not available: openai:gpt-5. OPENAI_API_KEY is not set" in out
+    assert "Nearest measured prompts" in out
+
+    status, out, err = call(capsys, "recommend", QUESTION, "--quality-floor", "0.5", "--json")
+    found = json.loads(out)
+    assert (found["prompt"], found["model"], found["reason"]) == (QUESTION, "local:reader", "the cheapest with a quality of at least 0.5")
+    assert [each["model"] for each in found["models"]] == ["local:reader", "local:deep-reader"]
+    assert found["nearest"][0]["scores"]["local:reader"] == 1.0
+
+    status, out, err = call(capsys, "recommend", QUESTION, "--budget", "1", "--quality-floor", "0.5")
+    assert (status, err.count("\n")) == (2, 1)
+
+    status, out, err = call(capsys, "ask", QUESTION, "--model", "auto", "--json")
+    assert status == 0, err
+    assert json.loads(out)["models"][0]["model"] == "local:reader"
+    status, out, err = call(capsys, "ask", "Prove theorem 9 about primes.", "--expert", "tea", "--json")
+    assert json.loads(out)["models"][0]["model"] == "local:deep-reader"
+
+
+def test_a_kind_that_asks_needs_somebody_to_ask(home, capsys):
+    status, _, err = call(capsys, "train", "recommender", str(home / "data.jsonl"), "--kind", "llm")
+    assert status == 2
+    assert "expected --model SPEC" in err
+    assert not (home / "recommender").exists()
+
+
+def test_eval_recommendation(home, capsys):
+    report = home / "reports" / "mine"
+    status, out, err = call(
+        capsys, "eval", "recommendation", str(home / "data.jsonl"), "--kind", "kernel", "--json", "--report", str(report)
+    )
+    assert status == 0, err
+    found = json.loads(out)
+    assert (found["suite"], found["n"]) == ("recommendation", 100)
+    assert [r["name"] for r in found["results"]][:2] == ["kernel", "oracle"]
+    assert found["results"][0]["metrics"]["quality"] == 1.0
+    assert json.loads((report / "report.json").read_text()) == found
+
+
+def test_one_model_alone_is_nothing_to_choose_from(home, capsys):
+    (home / "one.jsonl").write_text('{"prompt": "a", "scores": {"x": 1}}\n{"prompt": "b", "scores": {"x": 0}}\n')
+    status, _, err = call(capsys, "train", "recommender", str(home / "one.jsonl"))
+    assert status == 2
+    assert "at least two models; got those of x alone" in err

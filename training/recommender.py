@@ -1,0 +1,78 @@
+"""Train a recommender on recorded scores of several models: the kinds are compared by cross-validation, and the best one is kept.
+
+Best is the kind with the highest mean score of the models it recommends. Rows of one prompt or group stay together (`evaluation.splits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.errors import InputError
+from evaluation.measured import Scored
+from evaluation.recommendation import Advised, best_single, judge
+from evaluation.results import Result
+from evaluation.splits import folds
+from evaluation.tradeoff import best_worth, choices, worths
+from graph.recommender import Measured, Recommender
+from graph.routers.saved import add_to_about
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHOWN = ("quality", "gain", "gap_recovered", "aiq", "cost_to_match")
+Make = Callable[[str], Recommender]
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What cross-validation found. best: the kind to keep; worth: of a dollar for that kind (see `Recommender`); results: best first."""
+
+    best: str
+    worth: float
+    results: list[Result]
+
+
+def compare(
+    rows: Sequence[Scored], measured: Measured, path: Path, kinds: Sequence[str], make: Make, advance: Callable[[], None]
+) -> Compared:
+    """Five-fold cross-validation of `kinds`, beside the baselines. `advance`: called for every fit. Raises InputError for too few rows."""
+    splits = folds(rows, path)
+    if len(measured.models) < 2:
+        raise InputError(f"{path}: expected the scores of at least two models; got those of {', '.join(measured.models)} alone.")
+    said = []
+    for kind in kinds:
+        qualities, costs = np.zeros(measured.scores.shape), np.zeros(measured.scores.shape)
+        for split in splits:
+            fitted, prompts = make(kind).fit(measured.rows(split.fit)), [measured.prompts[n] for n in split.judge]
+            qualities[split.judge], costs[split.judge] = fitted.qualities(prompts), fitted.costs(prompts)
+            advance()
+        said.append(Advised(kind, qualities, costs))
+    report = judge(measured, [*said, best_single(measured, splits)], "")
+    best = next(r.name for r in report.best_first if not r.baseline)
+    chosen = next(each for each in said if each.name == best)
+    made = choices(chosen.qualities, chosen.costs, measured.scores, measured.costs)
+    return Compared(best, best_worth(made, worths(measured.costs)), report.best_first)
+
+
+def save(fitted: Recommender, folder: Path, rows: int, paths: Sequence[Path], compared: Compared) -> None:
+    """Write the recommender with what it was trained on and what it reached. Raises IndexFault."""
+    fitted.worth = compared.worth
+    fitted.save(folder)
+    numbers = next(r for r in compared.results if r.name == fitted.kind).metrics
+    metrics = {name: None if (v := numbers.get(name)) is None else round(v, 4) for name in SHOWN}
+    add_to_about(folder, trained_on={"files": [path.name for path in paths], "rows": rows}, metrics=metrics)
+
+
+def as_table(compared: Compared) -> Table:
+    """The kinds side by side, the best first."""
+    from rich.table import Table
+
+    table = Table("", *SHOWN, title="Five-fold cross-validation", title_justify="left")
+    for r in compared.results:
+        table.add_row(r.name, *("-" if (v := r.metrics.get(name)) is None else f"{v:.3f}" for name in SHOWN))
+    return table

@@ -1,0 +1,68 @@
+"""The command `train recommender`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from core.errors import InputError
+from ui.console import OUT, bars, say
+
+SHOWN_FAULTS = 5
+
+
+def recommender(
+    data: Annotated[
+        list[Path],
+        typer.Argument(help='Prompts with the scores of several models, JSON lines {"prompt", "scores": {model: x}}.', show_default=False),
+    ],
+    kind: Annotated[
+        str | None, typer.Option(metavar="KIND,...", help="neighbours, kernel, logistic, xgboost or llm; the quick ones by default.")
+    ] = None,
+    group: Annotated[str | None, typer.Option(metavar="COLUMN", help="Cross-validation keeps rows of one value on one side.")] = None,
+    model: Annotated[str | None, typer.Option(metavar="SPEC", help="The chat model of the kind llm, written provider:name.")] = None,
+    prices: Annotated[Path | None, typer.Option(help="Your price list (as llms/prices.toml), for costs that the files lack.")] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where it goes; recommender/ in SWITCHYARD_HOME.")] = None,
+    seed: Annotated[int, typer.Option(help="Of whatever is drawn at random.")] = 0,
+    map_: Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files.")] = None,
+) -> None:
+    """Learn from recorded scores which model suits which prompt. Kinds are compared, and the best one is kept."""
+    from evaluation.data import parse_map
+    from evaluation.encoding import RememberingEncoder
+    from evaluation.measured import as_measured, read_scored
+    from evaluation.recommendation import quick
+    from evaluation.splits import FOLDS
+    from graph.recommender import LLM, Recommender
+    from graph.services import services
+    from llms.prices import read_prices
+    from training import recommender as recipe
+
+    kinds = list(dict.fromkeys(name.strip() for name in kind.split(","))) if kind else quick()
+    if LLM in kinds and not model:
+        raise InputError("The kind llm asks a chat model: expected --model SPEC, for example --model openai:gpt-5-mini.")
+    shared = services()
+    rows, faults = read_scored(data, parse_map(map_ or []), group)
+    for fault in faults[:SHOWN_FAULTS]:
+        say(f"Left out: {fault}", style="yellow")
+    if len(faults) > SHOWN_FAULTS:
+        say(f"Left out: {len(faults) - SHOWN_FAULTS:,} more lines.", style="yellow")
+    measured, notes = as_measured(rows, read_prices(prices) if prices else None, shared.settings.home)
+    folder = output or shared.settings.home / "recommender"
+    with bars() as show:
+        encoder = RememberingEncoder(shared.encoder, show)
+        encoder.encode(measured.prompts)
+        advance = show("Fitting", len(kinds) * FOLDS + 1)
+
+        def make(of: str) -> Recommender:
+            return Recommender(of, encoder, seed=seed, model=model if of == LLM else None, ask=shared.ask)
+
+        compared = recipe.compare(rows, measured, data[0], kinds, make, lambda: advance(1))
+        fitted = make(compared.best).fit(measured)
+        advance(1)
+    recipe.save(fitted, folder, len(rows), data, compared)
+    OUT.print(recipe.as_table(compared))
+    for note in notes:
+        say(note)
+    OUT.print(f"{compared.best}, fitted on all {len(rows):,} rows: {folder}", soft_wrap=True)
