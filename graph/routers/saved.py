@@ -21,7 +21,11 @@ from core.errors import IndexFault
 FORMAT = 5
 ABOUT, CARD = "about.json", "README.md"
 Arrays = dict[str, NDArray[Any]]
-_MEND = {"similarity": "switchyard index --force", "difficulty": "switchyard train difficulty"}
+_MEND = {
+    "similarity": "switchyard index --force",
+    "difficulty": "switchyard train difficulty",
+    "recommender": "switchyard train recommender",
+}
 
 
 def write_router(

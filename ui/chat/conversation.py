@@ -10,8 +10,9 @@ import streamlit as st
 from experts.discovery import Expert
 from graph.services import Services
 from graph.state import Context
+from store.feedback import feedback_of_runs
 from store.runs import Run, thread_runs
-from ui.chat import markup, state, text, turn
+from ui.chat import feedback, markup, state, text, turn
 
 SUGGESTIONS = 3
 HERO = """<div class="sy-hero"><h1>Ask the right expert</h1>
@@ -38,8 +39,10 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
                 _welcome(list(shared.experts.values()))
         else:
             welcome.empty()
+        given = feedback_of_runs(shared.engine, [run.run_id for run in turns], None)
         for run in turns:
             _draw_turn(run, titles)
+            feedback.draw(shared, run, titles, given.get(run.run_id))
         if pending:
             turn.draw(shared, context, pending, titles)
 

@@ -8,6 +8,7 @@ from typing import Any
 SIGNALS = {
     "route": "Router's probability of this expert",
     "cosine": "Likeness of question and best passage",
+    "evidence": "Passages hold an answer, by the reader",
     "cosine_gap": "Lead of the best passage over the rest",
     "coverage": "Question's words found in the passages",
     "relevance": "Likeness of question and answer",

@@ -44,7 +44,8 @@ def _model(shared: Services) -> str | None:
     explained = "Answers first. When that answer is not sure enough, the superior model is asked."
     chosen = st.selectbox("Model", [None, *usable], format_func=lambda spec: spec or "Default", help=explained)
     first, then = escape(chosen or tiers[Tier.INFERIOR]), escape(tiers[Tier.SUPERIOR])
-    st.html(f'<div class="sy-side sy-tiers"><p>{first} first, {then} when unsure</p></div>')
+    said = f"{first} first, {then} when unsure" if chosen or not shared.recommender else "As recommended for each question"
+    st.html(f'<div class="sy-side sy-tiers"><p>{said}</p></div>')
     missing = {problem: [s for s, p in models if p == problem] for _, problem in models if problem is not None}
     if missing:
         with st.expander("Models not available", type="compact"):

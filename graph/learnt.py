@@ -1,0 +1,133 @@
+"""The version of `graph.versions` in service: the router with its corrections, and the confidence recalibrated.
+
+A version belongs to the router and the confidence that it was fitted to: when those change, it is left aside until the next retraining.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from core.errors import IndexFault
+from graph.confidence import Confidence, Logistic
+from graph.routers.base import Router
+from graph.routers.corrected import CorrectedRouter, Corrections
+from graph.routers.saved import read_about
+from graph.trained import written
+from graph.versions import CONFIDENCE, FOLDER, MANIFEST, ROUTER, folder_of, read_manifest
+
+if TYPE_CHECKING:
+    from graph.services import Services
+
+STALE = "What feedback taught was fitted to another {}, and is left aside. Run: switchyard feedback retrain"
+
+
+@dataclass(frozen=True, slots=True)
+class Recalibration:
+    """slope and offset of the logits of both regressions; base: the identity of the confidence they belong to; ids: of the feedback."""
+
+    base: str
+    before: tuple[float, float]
+    after: tuple[float, float]
+    ids: list[str]
+
+    def applied(self, shipped: Confidence) -> Confidence:
+        """The confidence that says so: what it ranks higher, it still does."""
+        return Confidence(_moved(shipped.before, *self.before), _moved(shipped.after, *self.after))
+
+
+def read_recalibration(folder: Path) -> Recalibration | None:
+    """That of a version; None where it has none. Raises IndexFault when it is broken."""
+    path = folder / CONFIDENCE
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Recalibration(data["base"], tuple(data["before"]), tuple(data["after"]), data["ids"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IndexFault(f"{path} cannot be read: {error}. Run: switchyard feedback rollback") from None
+
+
+def router_identity(services: Services, kind: str) -> str:
+    """Changes whenever the trained router of `kind` does. Raises OSError, ValueError or KeyError when it is saved nowhere."""
+    folder = services.trained.folder(kind)
+    about = read_about(services.router_folder if kind == "similarity" and not folder.exists() else folder)
+    weights = {name: digest for name, digest in about["checksums"].items() if name.endswith(".onnx")}
+    return _hash([weights, *(about.get(name) for name in ("kind", "encoder", "labels", "settings", "data"))])
+
+
+def confidence_identity(shipped: Confidence) -> str:
+    """Changes whenever the confidence does."""
+    return _hash(asdict(shipped))
+
+
+class Learnt:
+    """The version in service, opened on first use, and anew after a retraining or a rollback. One per `Services`."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._router: tuple[Router, int, Router] | None = None
+        self._confidence: tuple[int, Confidence] | None = None
+
+    def router(self, base: Router, kind: str) -> Router:
+        """`base`, the trained router of `kind`, with its corrections; `base` itself where there are none."""
+        stamp, kept = self._stamp(), self._router
+        if not stamp:
+            return base
+        if kept is None or kept[0] is not base or kept[1] != stamp:
+            self._router = kept = base, stamp, self._corrected(base, kind)
+        return kept[2]
+
+    def confidence(self, shipped: Confidence) -> Confidence:
+        """`shipped`, recalibrated where feedback taught that."""
+        stamp, kept = self._stamp(), self._confidence
+        if not stamp:
+            return shipped
+        if kept is None or kept[0] != stamp:
+            found = read_recalibration(self._folder)
+            if found and found.base != confidence_identity(shipped):
+                print(STALE.format("confidence"), file=sys.stderr)
+                found = None
+            self._confidence = kept = stamp, found.applied(shipped) if found else shipped
+        return kept[1]
+
+    def corrections(self, kind: str) -> Corrections | None:
+        """Those in service of the trained router of `kind`; None where there are none, or none of it as it is now."""
+        folder = self._folder / ROUTER
+        if not folder.exists():
+            return None
+        found, made_for = Corrections.load(folder, self._services.encoder)
+        try:
+            if made_for == router_identity(self._services, kind):
+                return found
+        except (OSError, ValueError, KeyError):
+            return None  # a router that is saved nowhere has nothing to be corrected
+        if kind == self._services.router_kind:
+            print(STALE.format("router"), file=sys.stderr)
+        return None
+
+    def _corrected(self, base: Router, kind: str) -> Router:
+        found = self.corrections(kind)
+        return CorrectedRouter(base, self._services.encoder, found) if found else base
+
+    @property
+    def _folder(self) -> Path:
+        home = self._services.settings.home
+        return folder_of(home, read_manifest(home).serving)
+
+    def _stamp(self) -> int:
+        """When the manifest was written, in nanoseconds; 0 where nothing was ever learnt."""
+        return written(self._services.settings.home / FOLDER / MANIFEST)
+
+
+def _moved(of: Logistic, slope: float, offset: float) -> Logistic:
+    weights = {name: slope * weight for name, weight in of.weights.items()}
+    return Logistic(weights, slope * of.intercept + offset, of.neutral)
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,66 @@
+"""The command `feedback`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from core.settings import Settings
+from store.engine import engine
+from store.feedback import Feedback, all_feedback, save
+
+
+def say(settings: Settings, *rows: Feedback) -> None:
+    for row in rows:
+        save(engine(settings.database), row)
+
+
+HERS = Feedback("run-1", "ann", 100.0, "why do bees\x1b[31m dance", -1, "bees", [2], "They point.")
+OURS = Feedback("run-2", None, 200.0, "is green tea healthy", 1, routed=["tea"])
+
+
+def test_list_shows_the_newest_first_and_no_control_characters(switchyard, tiny_settings):
+    assert "No feedback yet" in switchyard("feedback", "list").err
+    say(tiny_settings, HERS, OURS)
+    shown = switchyard("feedback", "list")
+    assert shown.out.index("is green tea healthy") < shown.out.index("why do bees[31m dance")
+    assert "1970-01-01 00:01" in shown.out
+    assert "[2] wrong, text" in shown.out
+    assert "\x1b" not in shown.out
+    assert [row["id"] for row in json.loads(switchyard("feedback", "list", "--json").out)] == [OURS.id, HERS.id]
+
+
+def test_export_writes_a_line_a_row(switchyard, tiny_settings, tmp_path: Path):
+    say(tiny_settings, HERS, OURS)
+    assert switchyard("feedback", "export", str(tmp_path / "all.jsonl")).status == 0
+    rows = [json.loads(line) for line in (tmp_path / "all.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [(row["run_id"], row["expert"], row["rating"]) for row in rows] == [("run-1", "bees", -1), ("run-2", None, 1)]
+    refused = switchyard("feedback", "export", str(tmp_path / "none" / "all.jsonl"))
+    assert (refused.status, "Choose a file in a folder that can be written." in refused.err) == (2, True)
+
+
+def test_delete_takes_the_beginning_of_an_id_or_a_person(switchyard, tiny_settings):
+    say(tiny_settings, HERS, OURS)
+    wrong = switchyard("feedback", "delete")
+    assert (wrong.status, "Expected either ids or --owner" in wrong.err) == (2, True)
+    unknown = switchyard("feedback", "delete", "zz")
+    assert (unknown.status, "0 begin with 'zz'" in unknown.err) == (2, True)
+    done = switchyard("feedback", "delete", OURS.id[:8])
+    assert "Deleted 1 row of feedback." in done.out
+    assert "switchyard feedback retrain" in done.err
+    assert "Deleted 1 row" in switchyard("feedback", "delete", "--owner", "ann").out
+    assert all_feedback(engine(tiny_settings.database)) == []
+
+
+def test_retrain_says_what_stays_and_why(switchyard, tiny_settings):
+    say(tiny_settings, OURS)
+    done = switchyard("feedback", "retrain")
+    assert done.status == 0, done.err
+    assert "Nothing is promoted: what ships stays in service." in done.out
+    found = json.loads(switchyard("feedback", "retrain", "--json").out)
+    assert (found["version"], found["promoted"], found["before"], found["feedback"]) == (2, False, 0, 1)
+
+
+def test_rollback_with_nothing_to_roll_back(switchyard):
+    refused = switchyard("feedback", "rollback")
+    assert (refused.status, "what ships is in service already" in refused.err) == (2, True)

@@ -1,0 +1,153 @@
+"""What people said of answers: list, export, delete, and learn from it behind a gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from core.errors import InputError
+from ui.console import OUT, bars, count, plain, print_json, say, shorten
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from store.feedback import Feedback
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, help="What people said of answers: list, export, delete, and learn from it behind a gate."
+)
+SHORT_ID = 8
+RATED = {1: "good", 0: "so-so", -1: "bad", None: ""}
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("list")
+def list_(json_: Json = False) -> None:
+    """Show all feedback, newest first."""
+    from rich.table import Table
+
+    found = _all()[::-1]
+    if json_:
+        print_json([one.as_dict() for one in found])
+        return
+    if not found:
+        say("No feedback yet. The thumbs under an answer in `switchyard ui` give it, and POST /feedback.")
+        return
+    table = Table("id", "when (UTC)", "who", "rating", "belongs to", "also", "question")
+    for one in found:
+        when = datetime.fromtimestamp(one.created_at, UTC).strftime("%Y-%m-%d %H:%M")
+        who = plain(one.owner or "-")
+        table.add_row(one.id[:SHORT_ID], when, who, RATED[one.rating], one.expert or "", _also(one), shorten(one.question, 60), style=None)
+    OUT.print(table)
+
+
+@app.command()
+def export(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes, one JSON object a line.")]) -> None:
+    """Write all feedback to a file, oldest first."""
+    found, fresh = _all(), file.with_name(f".{file.name}.new")
+    try:
+        fresh.write_text("".join(json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in found), encoding="utf-8")
+        fresh.replace(file)
+    except OSError as error:
+        raise InputError(f"Cannot write {file}: {error.strerror}. Choose a file in a folder that can be written.") from None
+    OUT.print(f"{count(len(found), 'row')} of feedback: {file}", soft_wrap=True)
+
+
+@app.command()
+def delete(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID...", help="As `list` shows them.", show_default=False)] = None,
+    owner: Annotated[str | None, typer.Option(metavar="NAME", help="Delete all that this person said.")] = None,
+) -> None:
+    """Delete feedback; what was learnt from it goes with the next retraining."""
+    from store.feedback import delete_feedback, delete_feedback_of
+
+    if bool(ids) == bool(owner):
+        raise InputError("Expected either ids or --owner. See them with: switchyard feedback list")
+    engine = _engine()
+    deleted = delete_feedback_of(engine, owner) if owner else delete_feedback(engine, [_whole(one, _all()) for one in ids or []])
+    OUT.print(f"Deleted {count(deleted, 'row')} of feedback.")
+    if deleted:
+        say("What was learnt from it is taken out by the next: switchyard feedback retrain")
+
+
+@app.command()
+def retrain(json_: Json = False) -> None:
+    """Learn from all feedback; only what is better than what is in service is promoted."""
+    from graph.services import services
+    from training.feedback import retrain as recipe
+
+    with bars() as show:
+        made = recipe.retrain(services(), show)
+    if json_:
+        print_json({"version": made.number, "promoted": made.promoted, "before": made.before, **made.report})
+        return
+    _print_report(made.report)
+    if made.promoted:
+        OUT.print(f"Version {made.number} is in service. Back to version {made.before}: switchyard feedback rollback")
+    else:
+        OUT.print(f"Nothing is promoted: {_named(made.before)} stays in service.")
+
+
+@app.command()
+def rollback() -> None:
+    """Put the version into service that was before."""
+    from graph.services import services
+    from training.feedback.retrain import roll_back
+
+    OUT.print(f"{_named(roll_back(services())).capitalize()} is in service.")
+
+
+def _named(version: int) -> str:
+    return f"version {version}" if version else "what ships"
+
+
+def _also(one: Feedback) -> str:
+    """What else was said, in a word each."""
+    said = [f"[{n}] wrong" for n in one.wrong_citations]
+    return ", ".join([*said, *(["text"] if one.text else []), *(["comment"] if one.comment else [])])
+
+
+def _whole(start: str, found: Sequence[Feedback]) -> str:
+    """The one id that begins so."""
+    ids = [one.id for one in found if start and one.id.startswith(start)]
+    if len(ids) != 1:
+        raise InputError(f"Expected the id of one row of feedback; {len(ids)} begin with {start!r}. See: switchyard feedback list")
+    return ids[0]
+
+
+def _print_report(report: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    OUT.print(f"{count(report['feedback'], 'row')} of feedback")
+    for reason, n in report["left_out"].items():
+        OUT.print(f"  left out: {n:,} {reason}")
+    table = Table("compared on", "rows", "in service", "candidate", "95% of the difference", title_justify="left")
+    for part in ("router", "confidence"):
+        for one in report[part]["comparisons"]:
+            if one["n"]:
+                interval = one["interval"] and "{:+.3f} to {:+.3f}".format(*one["interval"])
+                table.add_row(f"{part}: {one['name']}", f"{one['n']:,}", f"{one['before']:.3f}", f"{one['after']:.3f}", interval or "-")
+    if table.row_count:
+        OUT.print(table)
+    for part in ("router", "confidence"):
+        found = report[part]
+        verdict = "is better" if found["promoted"] else f"stays: {'; '.join(found['objections'])}"
+        OUT.print(f"The {part}, with {count(found['learnt'], 'row')} learnt from, {verdict}.", soft_wrap=True)
+
+
+def _engine() -> Engine:
+    from core.settings import settings
+    from store.engine import engine
+
+    return engine(settings().database)
+
+
+def _all() -> list[Feedback]:
+    from store.feedback import all_feedback
+
+    return all_feedback(_engine())
