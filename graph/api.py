@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import sqlite3
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
-from filelock import FileLock, Timeout
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
 
-from core.errors import StoreError
 from core.types import Answer
-from graph.app import Compiled, build_graph, thread_memory
+from graph.app import Compiled, build_graph
+from graph.memory import one_turn_at_a_time, store_faults, thread_memory
 from graph.services import Services, services
-from graph.state import Context, Input
-
-TURN_WAIT_S = 120.0
+from graph.state import Context
 
 
 def ask(
@@ -37,7 +32,8 @@ def ask(
 ) -> Answer:
     """Ask one question.
 
-    expert: a name, or `auto` for the router's choice. model: a spec such as `openai:gpt-5-mini` instead of the inferior one.
+    expert: a name, or `auto` for the router's choice. model: a spec such as `openai:gpt-5-mini` instead of the inferior one, or
+    `superior` to have the superior one answer at once.
     router: a kind. escalate: whether the superior model may be asked. thread: continue a conversation; None starts one.
     Raises InputError for a question or name that cannot be used, ModelError when no model answers.
     """
@@ -75,40 +71,50 @@ def run(question: str, context: Context, thread: str | None = None, given: Servi
 
 def run_alone(question: str, context: Context, given: Services) -> Answer:
     """As `run`, for a question that nobody will go on from: its turn is stored, and no thread is."""
-    final = without_memory(given).invoke(_turn(question), context=context)
-    return Answer.from_dict(final["answer"])
+    *_, last = events_alone([HumanMessage(question)], context, given)
+    return Answer.from_dict(last["data"])
 
 
-def events(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Iterator[dict[str, Any]]:
-    """`stream` with a context of one's own."""
+def events_alone(
+    messages: Sequence[AnyMessage], context: Context, given: Services, control: RunControl | None = None
+) -> Iterator[dict[str, Any]]:
+    """As `events`, for a whole conversation that its caller keeps: its turn is stored, and no thread is."""
+    answer = yield from _played(without_memory(given), messages, None, context, control or RunControl())
+    yield {"type": "answer", "data": answer}
+
+
+def events(
+    question: str, context: Context, thread: str | None = None, given: Services | None = None, control: RunControl | None = None
+) -> Iterator[dict[str, Any]]:
+    """`stream` with a context of one's own. `control.request_drain` ends it from another thread: GraphDrained is raised."""
     shared = given or services()
     graph = compiled(shared)
     name = thread or uuid.uuid4().hex
     config: RunnableConfig = {"configurable": {"thread_id": name}}
-    answer: dict[str, Any] = {}
-    # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
-    options = {"stream_mode": ["custom", "values"], "subgraphs": True, "durability": "exit"}
-    control = RunControl()
-    try:
-        with _one_turn_at_a_time(shared, name), _kept_when_answered(graph, config):
-            run_of = graph.stream(_turn(question), config, context=context, control=control, **options)  # type: ignore[call-overload]
-            try:
-                for namespace, mode, data in run_of:
-                    if mode == "custom":
-                        yield data
-                    elif not namespace:
-                        answer = data.get("answer") or answer
-            finally:
-                # A caller may close the stream half-way: LangGraph would wait for the model to finish.
-                control.request_drain("the caller closed the stream")
-                run_of.close()
-    except sqlite3.Error as error:
-        raise StoreError(f"The turn could not be stored: {error}. Free some disk, or set SWITCHYARD_HOME to another folder.") from None
+    with store_faults(), one_turn_at_a_time(shared, name), _kept_when_answered(graph, config):
+        answer = yield from _played(graph, [HumanMessage(question)], config, context, control or RunControl())
     yield {"type": "answer", "data": answer}
 
 
-def _turn(question: str) -> Input:
-    return cast(Input, {"messages": [HumanMessage(question)]})
+def _played(
+    graph: Compiled, messages: Sequence[AnyMessage], config: RunnableConfig | None, context: Context, control: RunControl
+) -> Generator[dict[str, Any], None, dict[str, Any]]:
+    """Yield what happens, and return the answer object once the graph has come to its end."""
+    answer: dict[str, Any] = {}
+    # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
+    options = {"stream_mode": ["custom", "values"], "subgraphs": True} | ({"durability": "exit"} if config else {})
+    run_of = graph.stream({"messages": list(messages)}, config, context=context, control=control, **options)  # type: ignore[call-overload]
+    try:
+        for namespace, mode, data in run_of:
+            if mode == "custom":
+                yield data
+            elif not namespace:
+                answer = data.get("answer") or answer
+    finally:
+        # A caller may close the stream half-way: LangGraph would wait for the model to finish.
+        control.request_drain("the caller closed the stream")
+        run_of.close()
+    return answer
 
 
 @contextmanager
@@ -120,21 +126,6 @@ def _kept_when_answered(graph: Compiled, config: RunnableConfig) -> Iterator[Non
         if "answer" not in graph.get_state(config).values:
             graph.checkpointer.delete_thread(config["configurable"]["thread_id"])  # type: ignore[union-attr]
         raise
-
-
-@contextmanager
-def _one_turn_at_a_time(shared: Services, thread: str) -> Iterator[None]:
-    """Over all processes: of two turns of a thread at once, the later checkpoint would forget the other."""
-    folder = shared.settings.home / "locks"
-    bucket = hashlib.sha256(thread.encode()).hexdigest()[:3]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / bucket, timeout=TURN_WAIT_S, thread_local=False):
-            yield
-    except Timeout:
-        raise StoreError(
-            "Another question of this conversation is still being answered. Wait for it, or start a new conversation."
-        ) from None
 
 
 @cache
@@ -154,5 +145,6 @@ def forget(thread: str, given: Services | None = None) -> None:
     from store.runs import delete_thread
 
     shared = given or services()
-    compiled(shared).checkpointer.delete_thread(thread)  # type: ignore[union-attr]
+    with store_faults():
+        compiled(shared).checkpointer.delete_thread(thread)  # type: ignore[union-attr]
     delete_thread(shared.engine, thread)

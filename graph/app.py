@@ -8,17 +8,12 @@ START -> prepare -> route -+-> <expert> ... -+-> decide -> respond -> END
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
-from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
-from core.errors import StoreError
 from graph.nodes.decide import after_decide, decide
 from graph.nodes.decline import decline
 from graph.nodes.expert import expert_graph
@@ -33,7 +28,7 @@ Compiled = CompiledStateGraph[State, Context, Input, Output]
 
 
 def build_graph(given: Services | None = None, *, checkpointer: BaseCheckpointSaver[str] | bool | None = None) -> Compiled:
-    """A compiled graph, ready to invoke. Touches no network and needs no key; `checkpointer` remembers threads (see `thread_memory`)."""
+    """A compiled graph, ready to invoke. Touches no network and needs no key; `checkpointer` remembers threads (see graph/memory.py)."""
     shared = given or services()
     builder = StateGraph(State, context_schema=Context, input_schema=Input, output_schema=Output)
     experts = list(shared.experts)
@@ -59,28 +54,3 @@ def build_graph(given: Services | None = None, *, checkpointer: BaseCheckpointSa
 async def make_graph() -> Compiled:
     """For `langgraph.json`: the LangGraph server brings its own checkpointer, and its event loop must not wait for files to be read."""
     return await asyncio.to_thread(build_graph)
-
-
-def thread_memory(given: Services) -> BaseCheckpointSaver[str]:
-    """The checkpointer of the application: SQLite in SWITCHYARD_HOME. Shared by threads; closed with the process.
-
-    Raises StoreError when it cannot be used.
-    """
-    from langgraph.checkpoint.sqlite import SqliteSaver
-
-    class ThreadMemory(SqliteSaver):
-        def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
-            # Of a turn that fails, LangGraph saves what parallel nodes had written, untracked or not: drafts are no memory.
-            super().put_writes(config, [write for write in writes if write[0] != "drafts"], task_id, task_path)
-
-    home = given.settings.home
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(home / "threads.db", check_same_thread=False, timeout=10)
-        connection.execute("PRAGMA synchronous=FULL")
-        memory = ThreadMemory(connection)
-        memory.setup()
-        return memory
-    except (OSError, sqlite3.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise StoreError(f"The conversations in {home} cannot be used: {reason}. Free the folder, or set SWITCHYARD_HOME.") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
@@ -24,7 +24,9 @@ from experts.examples import example_files, router_examples, router_files
 from experts.indexes import open_index
 from graph.confidence import Confidence
 from graph.difficulty import DifficultyRouter
+from graph.learnt import Learnt
 from graph.policy import Policy, load_policy
+from graph.recommender import Recommender
 from graph.routers.base import Router
 from graph.routers.saved import ABOUT
 from graph.routers.similarity import SimilarityRouter
@@ -34,14 +36,14 @@ from llms.call import stream
 from llms.registry import load_model, tiers
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.index import Index, corpus_hash
-from retrieval.reader import Weights, load_weights
+from retrieval.reader import Reader
 from retrieval.vectors import VectorStore
 from store.engine import engine
 
 RECIPE = 7
 """Raised whenever what the router is fitted on, or how, changes."""
 AUTO = "auto"
-ModelLoader = Callable[[str, Settings, Encoder], BaseChatModel]
+ModelLoader = Callable[[str, Settings, Reader], BaseChatModel]
 
 
 class Services:
@@ -77,15 +79,20 @@ class Services:
         """The thresholds."""
         return load_policy(self.settings.home, self.settings.artifacts_dir)
 
-    @cached_property
+    @property
     def confidence(self) -> Confidence:
-        """The fitted confidence."""
+        """The fitted confidence, as feedback recalibrated it."""
+        return self.learnt.confidence(self.shipped_confidence)
+
+    @cached_property
+    def shipped_confidence(self) -> Confidence:
+        """The fitted confidence, as it ships."""
         return Confidence.read(self.settings.artifacts_dir / "confidence" / "weights.json")
 
     @cached_property
-    def reader(self) -> Weights:
-        """The reader's weights."""
-        return load_weights(self.settings.artifacts_dir / "reader" / "weights.json")
+    def reader(self) -> Reader:
+        """The reader: of what the search finds, it says what answers."""
+        return Reader(self.settings.artifacts_dir / "reader", self.encoder)
 
     @cached_property
     def safety(self) -> SafetyRules:
@@ -111,10 +118,18 @@ class Services:
         folder = next((f for f in folders if (f / ABOUT).exists()), None)
         return DifficultyRouter.load(folder, self.encoder, ask=self.ask) if folder else None
 
+    @cached_property
+    def recommender(self) -> Recommender | None:
+        """The trained recommender: the user's own, else the shipped one; None where there is none. Raises IndexFault."""
+        folders = (root / "recommender" for root in (self.settings.home, self.settings.artifacts_dir))
+        folder = next((f for f in folders if (f / ABOUT).exists()), None)
+        return Recommender.load(folder, self.encoder, ask=self.ask) if folder else None
+
     @property
     def engine(self) -> Engine:
         """The store's database."""
-        return engine(self.settings.database)
+        with self._lock:  # two first calls at once would make two, and nobody would close one of them
+            return engine(self.settings.database)
 
     def expert(self, name: str) -> Expert:
         """One expert. Raises UnknownNameError."""
@@ -134,19 +149,20 @@ class Services:
         """The chat model of `spec`. Raises ModelError or InputError."""
         with self._lock:
             if spec not in self._models:
-                self._models[spec] = self._load(spec, self.settings, self.encoder)
+                self._models[spec] = self._load(spec, self.settings, self.reader)
             return self._models[spec]
 
-    def tiers(self, name: str | None) -> dict[Tier, str]:
-        """The specs of both tiers for an expert, or in general."""
-        if name is None:
-            return tiers(self.settings)
-        own = [m for m in (self.settings.expert.get(name), self.expert(name).card.models) if m]
+    def tiers(self, name: str | None, ladder: Mapping[Tier, str] | None = None) -> dict[Tier, str]:
+        """The specs of both tiers for an expert, or in general. An expert's own models stay; else the turn's `ladder` wins, if any."""
+        own = [m for m in (self.settings.expert.get(name), self.expert(name).card.models) if m] if name else []
+        if ladder and not any(m.inferior or m.superior for m in own):
+            return dict(ladder)
         return tiers(self.settings, *own)
 
     def router(self, kind: str | None = None) -> Router:
-        """The router of `kind`, by default the one that decides; see `Trained.router`."""
-        return self.trained.router(kind or self.router_kind)
+        """The router of `kind`, by default the one that decides, with what feedback taught it; see `Trained.router`."""
+        chosen = kind or self.router_kind
+        return self.learnt.router(self.trained.router(chosen), chosen)
 
     @property
     def router_kind(self) -> str:
@@ -158,6 +174,11 @@ class Services:
     def trained(self) -> Trained:
         """The routers that were trained, opened on first use."""
         return Trained(self)
+
+    @cached_property
+    def learnt(self) -> Learnt:
+        """What feedback taught."""
+        return Learnt(self)
 
     def ask(self, spec: str, messages: list[BaseMessage]) -> str:
         """The whole answer of a chat model, within the deadline of the settings. Raises ModelError, InputError."""

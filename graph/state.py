@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any
 
 from langchain_core.messages import AnyMessage
 from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # pydantic makes no schema of the standard one before Python 3.12
 
 from core.types import Citation, Hit, ModelUse, Notice, Tier
+
+AUTO = "auto"
+Ladder = dict[Tier, str]
+"""The models of a turn that the recommender has chosen for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,7 @@ class Context:
 
     expert: str = "auto"
     model: str | None = None
+    """A spec, `superior`, or `auto`, which says as much as None: the recommender's choice where one is trained, else the inferior one."""
     router: str | None = None
     escalate: bool = True
     images: Sequence[str] = ()
@@ -86,6 +92,7 @@ class State(TypedDict, total=False):
     topic: Annotated[str | None, UntrackedValue]
     started: Annotated[float, UntrackedValue]
     safety: Annotated[str | None, UntrackedValue]
+    ladder: Annotated[Ladder | None, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]
     drafts: Annotated[list[Draft], Collected]
 
@@ -102,6 +109,7 @@ class ExpertState(TypedDict, total=False):
     question: str
     messages: Annotated[list[AnyMessage], UntrackedValue]
     route: dict[str, Any]
+    ladder: Annotated[Ladder | None, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]
     solo: Annotated[bool, UntrackedValue]
     hits: Annotated[list[Hit], UntrackedValue]

@@ -28,6 +28,54 @@ runs = Table(
     Column("answer", Text, nullable=False, doc="the answer object, JSON"),
     Column("features", Text, nullable=False, doc="JSON"),
 )
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), index=True, nullable=False, doc="SHA-256 of model, messages and limits"),
+    Column("job", Text, index=True, nullable=False, doc="what the call was made for"),
+    Column("model", String(256), nullable=False),
+    Column("state", String(8), nullable=False, doc="see store.ledger"),
+    Column("token", String(32), nullable=False, doc="the idempotency key that went out with it"),
+    Column("started_at", Float, nullable=False, doc="seconds since the epoch, UTC"),
+    Column("cost_usd", Float, doc="what it cost; until that is known, the most that it can cost; null without a price"),
+    Column("latency_ms", Float),
+    Column("input_tokens", Integer),
+    Column("output_tokens", Integer),
+    Column("finish_reason", Text),
+    Column("text", Text, doc="the reply, or the fault"),
+)
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", String(32), primary_key=True, doc="of the run and the owner: one a turn and person"),
+    Column("run_id", String(36), index=True, nullable=False, doc="the run may be gone"),
+    Column("owner", String(128), index=True),
+    Column("created_at", Float, index=True, nullable=False, doc="seconds since the epoch, UTC; of the last change"),
+    Column("question", Text, nullable=False),
+    Column("rating", Integer, doc="-1, 0 or 1"),
+    Column("expert", String(64), doc="where the question belongs, when the route was wrong"),
+    Column("wrong_citations", Text, nullable=False, doc="their numbers, JSON"),
+    Column("text", Text, doc="the answer as it should be"),
+    Column("comment", Text),
+    Column("routed", Text, nullable=False, doc="the experts that were asked, JSON; none when it was declined"),
+    Column("features", Text, nullable=False, doc="the run's signals, JSON"),
+)
+keys = Table(
+    "keys",
+    metadata,
+    Column("key_id", String(16), primary_key=True),
+    Column("digest", String(64), unique=True, nullable=False, doc="SHA-256 of the key"),
+    Column("owner", String(64), nullable=False),
+    Column("created_at", Float, nullable=False, doc="seconds since the epoch, UTC"),
+    Column("revoked_at", Float),
+    Column("per_minute", Integer, doc="requests; null without a limit"),
+    Column("budget_usd", Float, doc="of a calendar month; null without a limit"),
+    Column("allowance", Float, nullable=False, doc="requests that were left at filled_at"),
+    Column("filled_at", Float, nullable=False),
+    Column("month", String(7), nullable=False, doc="the month of spent_usd, e.g. 2026-11, UTC"),
+    Column("spent_usd", Float, nullable=False),
+)
 
 
 @cache
@@ -37,7 +85,8 @@ def engine(url: str) -> Engine:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-        made = create_engine(parsed)
+        # A connection that broke while the database was away is replaced before it is used.
+        made = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
         if parsed.get_backend_name() == "sqlite":
             event.listen(made, "connect", _tune_sqlite)
         _migrate(made)

@@ -50,6 +50,13 @@ def record(engine: Engine, question: str, answer: Mapping[str, Any], features: M
         connection.execute(insert(runs).values(row))
 
 
+def find_run(engine: Engine, run_id: str) -> Run | None:
+    """The turn of that id, whoever's it is. Raises StoreError."""
+    with transaction(engine) as connection:
+        row = connection.execute(select(runs).where(runs.c.run_id == run_id)).one_or_none()
+    return _run(row) if row else None
+
+
 def thread_runs(engine: Engine, thread_id: str) -> list[Run]:
     """The turns of a thread, oldest first. Raises StoreError."""
     with transaction(engine) as connection:

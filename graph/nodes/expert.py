@@ -13,8 +13,10 @@ from core.errors import DocumentError, IndexFault
 from core.types import Hit, ModelUse, Notice, Tier
 from graph.drafting import Task, write
 from graph.services import Services
-from graph.state import Context, Draft, Drafts, ExpertState, Verdict
+from graph.state import AUTO, Context, Draft, Drafts, ExpertState, Verdict
 
+CANDIDATES = 10
+"""So many passages of the search's are read at least, to put the best ones first."""
 WIDER = 2
 """The second attempt reads this many times as many passages."""
 
@@ -44,11 +46,14 @@ def retrieve(services: Services, name: str, state: ExpertState) -> dict[str, Any
 
 
 def search(services: Services, name: str, question: str, k: int) -> list[Hit]:
-    """The `k` best passages of one expert, by its own `retrieve` where `expert.py` has one."""
+    """The `k` best passages of one expert in the reader's order, by its own `retrieve` where `expert.py` has one.
+
+    Raises DocumentError or IndexFault.
+    """
     index, vector = services.index(name), services.encoder.encode([question])[0]
     own = services.expert(name).overrides.get("retrieve")
-    hits: list[Hit] = own(index, question, vector, k) if own else index.search(question, vector, k)
-    return hits
+    hits: list[Hit] = own(index, question, vector, k) if own else index.search(question, vector, max(k, CANDIDATES))
+    return services.reader.rerank(question, hits)[:k]
 
 
 def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -56,6 +61,7 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
     if fault := state.get("fault"):
         return {"drafts": [absent(name, fault, state["attempt"])]}
     context = runtime.context or Context()
+    named = None if context.model == AUTO else context.model
     task = Task(
         question=state["question"],
         expert=name,
@@ -63,10 +69,10 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
         hits=state["hits"],
         history=state.get("messages") or [],
         tier=Tier.INFERIOR,
-        spec=context.model or services.tiers(name)[Tier.INFERIOR],
+        spec=named or services.tiers(name, state.get("ladder"))[Tier.INFERIOR],
         attempt=state["attempt"],
         live=state["solo"] and state["attempt"] == 1,
-        explicit=context.model is not None,
+        explicit=named is not None,
         superior_probability=state["route"].get("superior_probability"),
     )
     return {"drafts": [write(services, task, runtime)]}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
-from itertools import takewhile
+from itertools import pairwise, takewhile
 from typing import Any
 
-from langchain_core.messages import AnyMessage, HumanMessage, RemoveMessage
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, RemoveMessage
 from langgraph.runtime import Runtime
 
 from core.errors import InputError
@@ -28,7 +28,7 @@ def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict
     question = clean_question(messages[-1].text, services.settings.max_question_chars)
     if runtime.context and runtime.context.expert != "auto":
         services.expert(runtime.context.expert)
-    topic = state.get("question")
+    topic = state.get("question") or topic_of(messages[:-1])
     return {
         "messages": tidied(messages, question),
         "question": question if small_talk(question) else stand_alone(question, topic),
@@ -36,6 +36,15 @@ def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict
         "started": time.perf_counter(),
         "attempt": 1,
     }
+
+
+def topic_of(history: Sequence[AnyMessage]) -> str | None:
+    """What a conversation that comes without a state is about: its answered questions, each made to stand alone; None without any."""
+    topic = None
+    for asked, said in pairwise(history):
+        if isinstance(asked, HumanMessage) and isinstance(said, AIMessage) and not small_talk(asked.text):
+            topic = stand_alone(asked.text, topic)
+    return topic
 
 
 def tidied(messages: Sequence[AnyMessage], question: str) -> list[AnyMessage | RemoveMessage]:

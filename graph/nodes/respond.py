@@ -16,7 +16,7 @@ from core.types import Answer, Escalation, Hit, Notice, Outcome, Route, Tier
 from graph.drafting import renumbered
 from graph.nodes.decide import best, reason
 from graph.services import Services
-from graph.state import Context, Draft, State
+from graph.state import Context, Draft, Ladder, State
 from llms.prices import cost_usd
 from store.runs import record
 
@@ -64,11 +64,11 @@ def compose(services: Services, state: State, thread: str | None, context: Conte
         confidence_parts={k: round(v, 4) for k, v in top.verdict.parts.items()},
         outcome=outcome,
         grounded=bool(citations),
-        escalation=escalation(services, state),
+        escalation=escalation(services, state, context),
         notices=list(dict.fromkeys(notices)),
         models=models,
         cost_usd=_total([m.cost_usd for m in models]),
-        cost_always_superior_usd=always_superior(services, drafts),
+        cost_always_superior_usd=always_superior(services, drafts, state.get("ladder")),
         latency_ms=round((time.perf_counter() - state["started"]) * 1000, 2),
         thread_id=thread or run_id,
         run_id=run_id,
@@ -90,7 +90,7 @@ def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[O
     return Outcome.ESCALATED if strong else Outcome.ANSWERED, sorted(kept.values(), key=lambda d: found.experts.index(d.expert))
 
 
-def escalation(services: Services, state: State) -> Escalation | None:
+def escalation(services: Services, state: State, context: Context) -> Escalation | None:
     """From which model to which, and why; None when the superior model was not asked."""
     drafts = state["drafts"]
     strong = next((d for d in drafts if d.use.tier == Tier.SUPERIOR and d.expert), None)
@@ -100,15 +100,17 @@ def escalation(services: Services, state: State) -> Escalation | None:
     if not weak:
         rule, needed = state.get("safety"), state["route"].get("superior_probability") or 0.0
         why = f"safety: {rule}" if rule else f"the superior model is needed with probability {needed:.2f}"
-        return Escalation(services.tiers(strong.expert)[Tier.INFERIOR], strong.use.model, why)
+        if context.model == Tier.SUPERIOR:
+            why = "it was asked for"
+        return Escalation(services.tiers(strong.expert, state.get("ladder"))[Tier.INFERIOR], strong.use.model, why)
     return Escalation(best(weak).use.model, strong.use.model, reason(best(weak), services.policy))
 
 
-def always_superior(services: Services, drafts: Sequence[Draft]) -> float | None:
+def always_superior(services: Services, drafts: Sequence[Draft], ladder: Ladder | None) -> float | None:
     """What the turn would have cost had the superior model been asked at once, once for each expert; None when a price is unknown."""
     last = max(d.attempt for d in drafts)
     asked = [d for d in drafts if d.asked == Tier.SUPERIOR] or [d for d in drafts if d.use.model and d.attempt == last]
-    specs = [services.tiers(d.expert or None)[Tier.SUPERIOR] for d in asked]
+    specs = [services.tiers(d.expert or None, ladder)[Tier.SUPERIOR] for d in asked]
     home = services.settings.home
     return _total([cost_usd(spec, d.use.input_tokens, d.use.output_tokens, home) for spec, d in zip(specs, asked, strict=True)])
 

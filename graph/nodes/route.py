@@ -12,10 +12,10 @@ from langgraph.types import Send
 
 from core.types import OUT_OF_SCOPE, Neighbour, Route, Tier
 from graph.nodes.expert import search
+from graph.recommendation import ladder
 from graph.services import Services
 from graph.smalltalk import small_talk
-from graph.state import Context, State
-from retrieval.reader import rank_sentences
+from graph.state import AUTO, Context, Ladder, State
 
 NEAREST = 5
 LOOKED_AT = 2
@@ -29,7 +29,8 @@ def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[s
     if match and match.expert not in found.experts:
         found = forced(found, match.expert)
     get_stream_writer()({"type": "route", "data": asdict(found)})
-    return {"route": asdict(found), "safety": match.rule.name if match else None}
+    chosen = ladder(services, state["question"]) if found.experts and context.model in (None, AUTO, Tier.SUPERIOR) else None
+    return {"route": asdict(found), "safety": match.rule.name if match else None, "ladder": chosen}
 
 
 def find_route(services: Services, question: str, expert: str = "auto", kind: str | None = None) -> Route:
@@ -75,8 +76,7 @@ def choose(services: Services, question: str, scores: Mapping[str, float]) -> li
         return chosen
     likeliest = max((name for name in scores if name != OUT_OF_SCOPE), key=lambda name: scores[name])
     passages = [hit.as_dict() for hit in search(services, likeliest, question, LOOKED_AT)]
-    best = rank_sentences(question, passages, services.encoder, services.reader)[:1]
-    return [likeliest] if best and best[0].score >= policy.found_at else []
+    return [likeliest] if services.reader.answers(question, passages) >= policy.found_at else []
 
 
 def forced(found: Route, expert: str) -> Route:
@@ -85,18 +85,19 @@ def forced(found: Route, expert: str) -> Route:
 
 
 def after_route(services: Services, state: State, runtime: Runtime[Context]) -> str | list[Send]:
-    """To decline, to superior (what must not wait, and what the policy deems too hard), or to the experts."""
+    """To decline, to superior (who asked for it, what must not wait, and what the policy deems too hard), or to the experts."""
     found = Route(**state["route"])
     if not found.experts:
         return "decline"
-    if (runtime.context or Context()).escalate and (state.get("safety") or too_hard(services, found)):
+    context = runtime.context or Context()
+    if context.model == Tier.SUPERIOR or (context.escalate and (state.get("safety") or too_hard(services, found, state.get("ladder")))):
         return "superior"
     return to_experts(state, found.experts, attempt=1)
 
 
-def too_hard(services: Services, found: Route) -> bool:
+def too_hard(services: Services, found: Route, chosen: Ladder | None = None) -> bool:
     """Whether the superior model is asked at once; never where both tiers are one model."""
-    tiers = [services.tiers(name) for name in found.experts]
+    tiers = [services.tiers(name, chosen) for name in found.experts]
     differ = any(each[Tier.INFERIOR] != each[Tier.SUPERIOR] for each in tiers)
     return differ and (found.superior_probability or 0.0) >= services.policy.superior_at < 1
 
@@ -104,5 +105,6 @@ def too_hard(services: Services, found: Route) -> bool:
 def to_experts(state: State, experts: list[str], attempt: int) -> list[Send]:
     """One task for each expert."""
     common = {"question": state["question"], "messages": state["messages"][:-1], "route": state["route"], "attempt": attempt}
+    common["ladder"] = state.get("ladder")
     solo = len(experts) == 1 and not state.get("safety")
     return [Send(name, {**common, "solo": solo}) for name in experts]

@@ -39,7 +39,7 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
             hits=hits,
             history=state["messages"][:-1],
             tier=Tier.SUPERIOR,
-            spec=services.tiers(name)[Tier.SUPERIOR],
+            spec=services.tiers(name, state.get("ladder"))[Tier.SUPERIOR],
             attempt=attempt,
             superior_probability=found.superior_probability,
         )

@@ -18,7 +18,7 @@ from core.types import NO_ANSWER, OUT_OF_SCOPE, Hit, Passage
 from graph.citations import cite
 from graph.confidence import AFTER, BEFORE, EXTRA_AFTER, EXTRA_BEFORE, Confidence, Logistic, after_answer, before_answer, says_nothing
 from retrieval.encoder import Encoder
-from retrieval.reader import Weights, load_weights
+from retrieval.reader import Reader
 
 SHIPPED = ROOT / "artifacts" / "confidence" / "weights.json"
 TEXTS = ["Green tea steeps for two minutes. Black tea steeps for four.", "The queen lays two thousand eggs a day."]
@@ -27,18 +27,18 @@ WORDS = st.lists(st.sampled_from([*" ".join(TEXTS).split(), "[1]", "[2]", "[7]",
 
 
 @pytest.fixture(scope="session")
-def reader() -> Weights:
-    return load_weights(ROOT / "artifacts" / "reader" / "weights.json")
+def reader(encoder: Encoder) -> Reader:
+    return Reader(ROOT / "artifacts" / "reader", encoder)
 
 
 @given(WORDS | st.text(max_size=60), WORDS | st.text(max_size=60), st.lists(st.sampled_from(HITS), max_size=4, unique=True), st.data())
 def test_signals_stay_in_their_range(
-    encoder: Encoder, reader: Weights, question: str, text: str, hits: list[Hit], data: st.DataObject
+    encoder: Encoder, reader: Reader, question: str, text: str, hits: list[Hit], data: st.DataObject
 ) -> None:
     raw = [data.draw(st.floats(0, 1)) for _ in range(3)]
     total = sum(raw) or 1.0
     scores = dict(zip(("tea", "bees", OUT_OF_SCOPE), (r / total for r in raw), strict=True))
-    parts = before_answer(question, "tea", scores, hits, data.draw(st.none() | st.floats(0, 1)))
+    parts = before_answer(question, "tea", scores, hits, reader, data.draw(st.none() | st.floats(0, 1)))
     assert set(BEFORE) <= set(parts) <= {*BEFORE, *EXTRA_BEFORE}
     logprobs = data.draw(st.lists(st.floats(-100, 0), max_size=4))
     parts |= after_answer(question, text, hits, cite(text, hits), encoder, reader, logprobs)
@@ -50,22 +50,30 @@ def test_signals_stay_in_their_range(
     assert 0 <= shipped.after.probability(parts) <= 1
 
 
-def test_what_is_known_before_the_answer() -> None:
-    parts = before_answer("How long does green tea steep?", "tea", {"tea": 0.7, OUT_OF_SCOPE: 0.1}, HITS)
+def test_what_is_known_before_the_answer(reader: Reader) -> None:
+    question = "How long does green tea steep?"
+    parts = before_answer(question, "tea", {"tea": 0.7, OUT_OF_SCOPE: 0.1}, HITS, reader)
     # "long" is a word of the question that no passage holds.
-    assert parts == pytest.approx({"route": 0.7, "cosine": 0.8, "cosine_gap": 0.05, "coverage": 0.75, "margin": 0.6})
+    known = {"route": 0.7, "cosine": 0.8, "cosine_gap": 0.05, "coverage": 0.75, "margin": 0.6}
+    assert parts == pytest.approx({**known, "evidence": reader.answers(question, [hit.as_dict() for hit in HITS])})
 
 
-def test_without_passages_there_is_no_evidence() -> None:
-    assert before_answer("Why?", "tea", {}, []) == dict.fromkeys((*BEFORE, "margin"), 0.0)
+def test_without_passages_there_is_no_evidence(reader: Reader) -> None:
+    assert before_answer("Why?", "tea", {}, [], reader) == dict.fromkeys((*BEFORE, "margin"), 0.0)
 
 
-def test_difficulty_is_a_signal_once_there_is_a_router_for_it() -> None:
-    assert before_answer("Why?", "tea", {}, [], 0.7)["superior_probability"] == 0.7
-    assert "superior_probability" not in before_answer("Why?", "tea", {}, [])
+def test_what_the_passages_answer_is_better_evidence_than_what_they_do_not(reader: Reader) -> None:
+    asked = ("How long does green tea steep?", "How deep is the Pacific Ocean?")
+    there, not_there = (before_answer(question, "tea", {}, HITS, reader)["evidence"] for question in asked)
+    assert there > 2 * not_there
 
 
-def test_a_supported_draft_shows_in_every_signal(encoder: Encoder, reader: Weights) -> None:
+def test_difficulty_is_a_signal_once_there_is_a_router_for_it(reader: Reader) -> None:
+    assert before_answer("Why?", "tea", {}, [], reader, 0.7)["superior_probability"] == 0.7
+    assert "superior_probability" not in before_answer("Why?", "tea", {}, [], reader)
+
+
+def test_a_supported_draft_shows_in_every_signal(encoder: Encoder, reader: Reader) -> None:
     question, text = "How long does green tea steep?", "Green tea steeps for two minutes. [1]"
     good = after_answer(question, text, HITS, cite(text, HITS), encoder, reader)
     bad = after_answer(question, "Volcanoes erupt lava. [1]", HITS, cite("Volcanoes erupt lava. [1]", HITS), encoder, reader)
@@ -77,12 +85,12 @@ def test_a_supported_draft_shows_in_every_signal(encoder: Encoder, reader: Weigh
 @pytest.mark.parametrize(
     "text", ["", "  \n", NO_ANSWER, NO_ANSWER.upper(), f"Sorry. {NO_ANSWER} [1]", "the passages do not answer this question"]
 )
-def test_no_answer_gives_zeros(encoder: Encoder, reader: Weights, text: str) -> None:
+def test_no_answer_gives_zeros(encoder: Encoder, reader: Reader, text: str) -> None:
     assert says_nothing(text)
     assert after_answer("Why?", text, HITS, [], encoder, reader) == dict.fromkeys(AFTER[len(BEFORE) :], 0.0)
 
 
-def test_the_draft_itself_is_looked_at(encoder: Encoder, reader: Weights) -> None:
+def test_the_draft_itself_is_looked_at(encoder: Encoder, reader: Reader) -> None:
     text = "It may be 2 + 2 = 5 minutes, perhaps. [1]"
     parts = after_answer("How long?", text, HITS, [], encoder, reader, [-0.5, -0.5, -3.5])
     assert parts["wrong_steps"] == 1.0
@@ -92,7 +100,7 @@ def test_the_draft_itself_is_looked_at(encoder: Encoder, reader: Weights) -> Non
     assert parts["doubtful_tokens"] == pytest.approx(1 / 3)
 
 
-def test_no_log_probabilities_no_signal_of_them(encoder: Encoder, reader: Weights) -> None:
+def test_no_log_probabilities_no_signal_of_them(encoder: Encoder, reader: Reader) -> None:
     assert not {"token_probability", "doubtful_tokens"} & set(after_answer("How long?", "Two minutes. [1]", HITS, [], encoder, reader))
 
 

@@ -18,7 +18,7 @@ def make(folder: Path, words: Sequence[str]) -> str:
     torch.manual_seed(0)
     config = BertConfig(
         vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
-        max_position_embeddings=32,
+        max_position_embeddings=256,
     )  # fmt: skip
     BertModel(config).save_pretrained(folder)
     BertTokenizerFast(tokenizer_file=str(folder / "tokenizer.json")).save_pretrained(folder)

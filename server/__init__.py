@@ -1,0 +1,1 @@
+"""HTTP for programs: an OpenAI-compatible API, threads, feedback, health and metrics."""

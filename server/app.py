@@ -1,0 +1,46 @@
+"""The application: every route, and what lies around them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from core.settings import settings
+from graph.services import Services, services
+from server import chat, errors, feedback, health, models, route, threads
+from server.guard import Guard
+from server.state import State
+
+ABOUT = """Asks the right expert, which answers from its own documents. Speaks OpenAI's chat API: point any client at `/v1`.
+Each answer carries its route, citations, confidence and cost in the field `switchyard`."""
+
+
+def create_app(given: Callable[[], Services] = services, origins: Sequence[str] = ()) -> FastAPI:
+    """The server over an application that is made on first use. origins: of web pages that may call it from a browser."""
+    shared = State(given)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        # Beside the event loop: whoever asks /healthz meanwhile gets an answer.
+        threading.Thread(target=health.warm, args=(shared,), name="warm", daemon=True).start()
+        yield
+        shared.turns.close()
+
+    app = FastAPI(title="Switchyard", description=ABOUT, version="1", lifespan=lifespan, redoc_url=None)
+    app.state.switchyard = shared
+    for part in (chat, models, route, feedback, threads, health):
+        app.include_router(part.router)
+    errors.install(app)
+    app.add_middleware(Guard, metrics=shared.metrics)
+    if origins:
+        app.add_middleware(CORSMiddleware, allow_origins=list(origins), allow_methods=["GET", "POST", "DELETE"], allow_headers=["*"])
+    return app
+
+
+def serve() -> FastAPI:
+    """For uvicorn: with the settings of the environment."""
+    return create_app(origins=settings().cors_origins)

@@ -1,0 +1,185 @@
+"""POST /v1/chat/completions: OpenAI's chat, streamed or whole. Only final text is streamed, never a draft."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langgraph.runtime import RunControl
+from starlette.concurrency import run_in_threadpool
+
+from graph.api import events, events_alone
+from graph.nodes.prepare import clean_question
+from graph.services import Services
+from server import errors
+from server.access import Caller, Who, check_budget, pay
+from server.errors import Refused
+from server.markdown import Inert, sources, without_sources
+from server.models import context
+from server.schema import THREAD_ID, ChatCompletion, ChatRequest, Error, Message
+from server.state import App, Shared, State
+from server.threads import published, stored_name
+from server.turns import Event, Start
+
+router = APIRouter(tags=["chat"])
+CLIENT_LEFT = 499
+_SSE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_STREAMED = {"text/event-stream": {"schema": {"type": "string"}}}
+
+
+@router.post(
+    "/v1/chat/completions",
+    response_model=ChatCompletion,
+    responses={200: {"content": _STREAMED}, **{status: {"model": Error} for status in (400, 401, 403, 404, 413, 429, 502, 503, 504)}},
+)
+async def chat(
+    body: ChatRequest, request: Request, shared: Shared, services: App, who: Who, x_thread_id: Annotated[str | None, Header()] = None
+) -> Response:
+    """Ask the last message's question; the messages before it are the conversation so far.
+
+    metadata.thread_id, or the header X-Thread-Id, goes on with a stored conversation, or begins one; then only the last message counts.
+    """
+    thread = (body.metadata or {}).get("thread_id") or x_thread_id
+    if thread is not None and not re.fullmatch(THREAD_ID, thread):
+        raise Refused(400, "thread_id: expected 1 to 64 letters, digits, - and _.", param="thread_id")
+    start = await run_in_threadpool(_prepared, services, shared, who, body, thread)
+    try:
+        played = shared.turns.play(start)
+    except Refused:
+        shared.metrics.refused.inc()
+        raise
+    reply = _Reply(body.model, who)
+    if body.stream:
+        usage = bool(body.stream_options and body.stream_options.include_usage)
+        return StreamingResponse(reply.streamed(played, usage=usage), media_type="text/event-stream", headers=_SSE)
+    return await _unless_left(request, reply.whole(played))
+
+
+def _prepared(services: Services, shared: State, who: Caller, body: ChatRequest, thread: str | None) -> Start:
+    """What a thread will do for the answer. Whatever is wrong with the request is said now, before a stream begins."""
+    asked = body.messages[-1]
+    chosen = context(services, body.model, who.owner, asked.pictures)
+    question = clean_question(asked.text, services.settings.max_question_chars)
+    check_budget(services, who)
+
+    def start(control: RunControl) -> Iterator[Event]:
+        if thread:
+            happening = events(question, chosen, stored_name(who, thread), services, control)
+        else:
+            conversation = [*history(body.messages[:-1], services.settings.max_question_chars), HumanMessage(question)]
+            happening = events_alone(conversation, chosen, services, control)
+        for event in happening:
+            if event["type"] == "answer":
+                pay(services, who, event["data"]["cost_usd"])
+                shared.metrics.answered(event["data"])
+            yield event
+
+    return start
+
+
+def history(messages: Sequence[Message], limit: int) -> list[AnyMessage]:
+    """The conversation before the question: what was asked and answered, each at most `limit` characters."""
+    said: list[AnyMessage] = []
+    for message in messages:
+        text = without_sources(message.text)[:limit]
+        if text.strip() and message.role in ("user", "assistant"):
+            said.append(HumanMessage(text) if message.role == "user" else AIMessage(text))
+    return said
+
+
+class _Reply:
+    """One answer in OpenAI's form."""
+
+    def __init__(self, model: str, who: Caller) -> None:
+        self._model, self._who = model, who
+        self._created = int(time.time())
+        self._id = f"chatcmpl-{time.time_ns():x}"
+
+    async def whole(self, played: AsyncIterator[Event]) -> Response:
+        """Wait for the end of the turn."""
+        answer = None
+        async for event in played:
+            answer = event["data"] if event["type"] == "answer" else answer
+        if answer is None:
+            raise Refused(503, "The server is stopping. Try again in a moment.", code="busy", retry_after_s=1)
+        text = Inert().feed(answer["answer"]) + sources(answer["citations"])
+        choice = {"index": 0, "message": {"role": "assistant", "content": text, "refusal": None}, "logprobs": None}
+        return JSONResponse(
+            {
+                "id": self._id,
+                "object": "chat.completion",
+                "created": self._created,
+                "model": self._model,
+                "choices": [choice | {"finish_reason": _finish_reason(answer)}],
+                "usage": _usage(answer),
+                "switchyard": published(self._who, answer),
+            }
+        )
+
+    async def streamed(self, played: AsyncIterator[Event], *, usage: bool) -> AsyncIterator[str]:
+        """Server-sent events. The last chunk before [DONE] comes once the turn is stored; an error takes its place."""
+        inert = Inert()
+        answer: Mapping[str, Any] | None = None
+        yield self._chunk({"role": "assistant", "content": ""})
+        try:
+            async for event in played:
+                if event["type"] == "token":
+                    yield self._chunk({"content": inert.feed(event["data"])})
+                elif event["type"] == "answer":
+                    answer = event["data"]
+                elif event["type"] == "waiting":
+                    yield ": waiting\n\n"
+            if answer is None:
+                raise Refused(503, "The server is stopping. Try again in a moment.", code="busy")
+        except Exception as error:
+            yield _event(errors.body(errors.refusal(error)))
+            return
+        if listed := sources(answer["citations"]):
+            yield self._chunk({"content": listed})
+        yield self._chunk({}, _finish_reason(answer), switchyard=published(self._who, answer))
+        if usage:
+            yield _event(self._frame([]) | {"usage": _usage(answer)})
+        yield "data: [DONE]\n\n"
+
+    def _chunk(self, delta: Mapping[str, Any], finish_reason: str | None = None, **more: Any) -> str:
+        return _event(self._frame([{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}]) | more)
+
+    def _frame(self, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"id": self._id, "object": "chat.completion.chunk", "created": self._created, "model": self._model, "choices": choices}
+
+
+def _event(value: Mapping[str, Any]) -> str:
+    return f"data: {json.dumps(value, ensure_ascii=False)}\n\n"
+
+
+def _finish_reason(answer: Mapping[str, Any]) -> str:
+    return "length" if any(notice["kind"] == "truncated" for notice in answer["notices"]) else "stop"
+
+
+def _usage(answer: Mapping[str, Any]) -> dict[str, int]:
+    read = sum(use["input_tokens"] for use in answer["models"])
+    written = sum(use["output_tokens"] for use in answer["models"])
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+async def _unless_left(request: Request, reply: Any) -> Response:
+    """The reply, unless the client leaves before: then its turn is stopped."""
+    work, left = asyncio.ensure_future(reply), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({work, left}, return_when=asyncio.FIRST_COMPLETED)
+        return work.result() if work.done() else Response(status_code=CLIENT_LEFT)
+    finally:
+        work.cancel()
+        left.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,64 @@
+"""For whoever runs the server: is it alive, may questions be sent, and how is it doing."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse, Response
+
+from core.errors import SwitchyardError
+from graph.services import Services
+from server.access import Who
+from server.metrics import CONTENT_TYPE
+from server.state import App, Shared, State
+from store.keys import any_key
+
+router = APIRouter(tags=["health"])
+logger = logging.getLogger("switchyard")
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process lives. Needs no key."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "Not yet, or not now."}})
+def readyz(shared: Shared, services: App) -> Response:
+    """The indexes are loaded and the database answers. Needs no key, and so says little."""
+    why = shared.not_ready or _store_fault(services)
+    body: dict[str, Any] = {"status": why or "ready"}
+    return JSONResponse(body, 503 if why else 200)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+def metrics(shared: Shared, who: Who) -> Response:
+    """In Prometheus' text format."""
+    shared.metrics.running.set(shared.turns.admitted - shared.turns.waiting)
+    shared.metrics.waiting.set(shared.turns.waiting)
+    return Response(shared.metrics.text(), media_type=CONTENT_TYPE)
+
+
+def warm(shared: State) -> None:
+    """Load what the first question would wait for; builds an index that is missing."""
+    try:
+        services = shared.services()
+        for name in services.experts:
+            services.index(name)
+        services.router()
+        for part in ("safety", "difficulty", "confidence", "reader", "policy", "engine"):
+            getattr(services, part)
+        shared.not_ready = ""
+    except SwitchyardError as error:
+        shared.not_ready = "not ready: see the server's log"
+        logger.error("The server is not ready: %s", error)
+
+
+def _store_fault(services: Services) -> str:
+    try:
+        any_key(services.engine)
+    except SwitchyardError:
+        return "the database does not answer"
+    return ""

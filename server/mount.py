@@ -1,0 +1,69 @@
+"""For langgraph.json: this server's routes and its keys on a LangGraph server. There a key sees its owner's threads and no others."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from langgraph_sdk import Auth
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+
+from graph.services import services
+from server.access import Caller, admit
+from server.app import create_app
+from server.errors import Refused
+
+LOCAL = ":local"
+"""Whoever asks without keys; no owner can be called that."""
+
+app = create_app()
+# The LangGraph server has its own form of errors for its own routes.
+del app.exception_handlers[HTTPException]
+auth = Auth()
+
+
+@auth.authenticate
+async def authenticate(scope: dict[str, Any]) -> Auth.types.MinimalUserDict:
+    """The caller of the LangGraph server's own routes; this server's routes ask for themselves. Counts the request."""
+    headers, client = Headers(scope=scope), scope.get("client") or ("",)
+    authorization, host = headers.get("authorization", ""), headers.get("host", "")
+    try:
+        who: Caller = await asyncio.to_thread(lambda: admit(services(), authorization, client[0], host))
+    except Refused as refused:
+        raise Auth.exceptions.HTTPException(status_code=refused.status, detail=str(refused)) from None
+    budget = ["budget"] if who.key and who.key.budget_usd is not None else []
+    return {"identity": who.owner or LOCAL, "is_authenticated": True, "permissions": budget}
+
+
+@auth.on
+async def others(ctx: Auth.types.AuthContext, value: Any) -> bool:
+    """Everything that is not named below: the store, schedules, changes of assistants."""
+    return ctx.user.identity == LOCAL
+
+
+@auth.on.assistants.read
+async def assistant(ctx: Auth.types.AuthContext, value: Any) -> bool:
+    """Everyone may see what there is to ask."""
+    return True
+
+
+@auth.on.assistants.search
+async def assistants(ctx: Auth.types.AuthContext, value: Any) -> bool:
+    """Everyone may look for it."""
+    return True
+
+
+@auth.on.threads
+async def threads(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any] | bool:
+    """Each sees their own; a run is its caller's, whatever its context says."""
+    if ctx.user.identity == LOCAL:
+        return True
+    owner = {"owner": ctx.user.identity}
+    if ctx.action in ("create", "create_run", "update"):
+        value["metadata"].update(owner)  # in place: the server goes on with this very object
+    if ctx.action == "create_run":
+        if "budget" in ctx.permissions:
+            raise Auth.exceptions.HTTPException(403, "The cost of runs is not counted here: a key with a budget asks at /v1.")
+        value["kwargs"]["context"] = {**(value["kwargs"].get("context") or {}), **owner}
+    return owner

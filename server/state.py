@@ -1,0 +1,38 @@
+"""What the routes share. It hangs on the application, so that several of them may live in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from graph.services import Services
+from server.metrics import Metrics
+from server.turns import Turns
+
+
+@dataclass(slots=True)
+class State:
+    """services: gives the application, which is made on first use. not_ready: why no questions should be sent yet, or ''."""
+
+    services: Callable[[], Services]
+    turns: Turns = field(default_factory=Turns)
+    metrics: Metrics = field(default_factory=Metrics)
+    not_ready: str = "starting"
+
+
+def state(request: Request) -> State:
+    """The application's state."""
+    found: State = request.app.state.switchyard
+    return found
+
+
+def services(request: Request) -> Services:
+    """The application itself. Its first use reads files, so this runs in a thread."""
+    return state(request).services()
+
+
+Shared = Annotated[State, Depends(state)]
+App = Annotated[Services, Depends(services)]

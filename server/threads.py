@@ -1,0 +1,65 @@
+"""Stored conversations. Each owner has a space of names: another's conversation cannot be named, so it cannot be guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter
+
+from graph.api import forget
+from server.access import Caller, Who
+from server.errors import Refused
+from server.schema import Deleted, ThreadDetail, ThreadId, Threads, ThreadSummary, Turn
+from server.state import App
+from store.runs import Run, thread_runs, threads
+
+router = APIRouter(prefix="/v1/threads", tags=["threads"])
+
+
+def stored_name(who: Caller, thread: str) -> str:
+    """The name under which a caller's thread is stored."""
+    return f"{who.owner}:{thread}" if who.owner else thread
+
+
+def public_name(who: Caller, stored: str) -> str:
+    """The inverse of `stored_name`."""
+    return stored.removeprefix(f"{who.owner}:") if who.owner else stored
+
+
+def published(who: Caller, answer: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer object with the thread's name as its owner knows it."""
+    return {**answer, "thread_id": public_name(who, answer["thread_id"])}
+
+
+@router.get("")
+def list_threads(services: App, who: Who) -> Threads:
+    """The caller's hundred latest conversations."""
+    found = threads(services.engine, who.owner)
+    return Threads(
+        data=[ThreadSummary(id=public_name(who, t.thread_id), title=t.title, turns=t.turns, updated_at=t.updated_at) for t in found]
+    )
+
+
+@router.get("/{thread_id}")
+def read_thread(thread_id: ThreadId, services: App, who: Who) -> ThreadDetail:
+    """A conversation, turn by turn."""
+    turns = _turns(services, who, thread_id)
+    return ThreadDetail(
+        id=thread_id, turns=[Turn(question=r.question, created_at=r.created_at, switchyard=published(who, r.answer)) for r in turns]
+    )
+
+
+@router.delete("/{thread_id}")
+def delete_thread(thread_id: ThreadId, services: App, who: Who) -> Deleted:
+    """Forget a conversation."""
+    _turns(services, who, thread_id)
+    forget(stored_name(who, thread_id), services)
+    return Deleted(id=thread_id)
+
+
+def _turns(services: App, who: Caller, thread_id: str) -> list[Run]:
+    found = [run for run in thread_runs(services.engine, stored_name(who, thread_id)) if run.owner == who.owner]
+    if not found:
+        raise Refused(404, f"No conversation is called {thread_id}.", code="thread_not_found", param="thread_id")
+    return found

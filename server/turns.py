@@ -1,0 +1,95 @@
+"""Turns block their thread: so many run at a time, so many wait, and whoever comes then is told to come back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any
+
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+
+from server.errors import Refused
+
+Event = dict[str, Any]
+Start = Callable[[RunControl], Iterator[Event]]
+RUNNING, WAITING = 64, 128
+"""Of one process. A turn mostly waits for a model, so there may be many more than cores."""
+SILENCE_S = 15.0
+"""After so long without an event, `waiting` is one, so that proxies keep the connection."""
+RETRY_AFTER_S = 1.0
+
+
+class Turns:
+    """The turns of one process. Made, called and read on the event loop only."""
+
+    def __init__(self, running: int = RUNNING, waiting: int = WAITING) -> None:
+        self._pool = ThreadPoolExecutor(running, thread_name_prefix="turn")
+        self._running, self._most = running, running + waiting
+        self.admitted = 0
+
+    @property
+    def waiting(self) -> int:
+        """How many were admitted and have no thread yet."""
+        return max(0, self.admitted - self._running)
+
+    def play(self, start: Start) -> AsyncIterator[Event]:
+        """Admit a turn and give its events. `start` runs in a thread; closing the events ends the turn.
+
+        Raises Refused when too many are waiting; the events raise what `start` raises.
+        """
+        if self.admitted >= self._most:
+            raise Refused(503, "The server is busy. Try again in a moment.", code="busy", retry_after_s=RETRY_AFTER_S)
+        self.admitted += 1
+        loop, events, control = asyncio.get_running_loop(), asyncio.Queue[Event | BaseException | None](), RunControl()
+
+        def put(item: Event | BaseException | None) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever would read
+                loop.call_soon_threadsafe(events.put_nowait, item)
+
+        def work() -> None:
+            try:
+                if not control.drain_requested:
+                    for event in start(control):
+                        put(event)
+                put(None)
+            except GraphDrained:
+                put(None)
+            except BaseException as error:  # handed to the event loop, which raises it
+                put(error)
+
+        def over(future: Future[None]) -> None:
+            if future.cancelled():
+                put(None)
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._leave)
+
+        self._pool.submit(work).add_done_callback(over)
+        return _read(events, control)
+
+    def close(self) -> None:
+        """Begin no more turns: those that wait end without an event."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _leave(self) -> None:
+        self.admitted -= 1
+
+
+async def _read(events: asyncio.Queue[Event | BaseException | None], control: RunControl) -> AsyncIterator[Event]:
+    try:
+        while True:
+            try:
+                async with asyncio.timeout(SILENCE_S):
+                    item = await events.get()
+            except TimeoutError:
+                yield {"type": "waiting", "data": None}
+                continue
+            if item is None:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        control.request_drain("the client left")

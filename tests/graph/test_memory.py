@@ -1,0 +1,92 @@
+"""Conversations on both databases: they go on, stay apart, survive a kill, and a database that goes away and comes back."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core.errors import InputError, StoreError
+from core.settings import ROOT, Settings
+from graph.api import compiled, forget, run
+from graph.services import Services
+from graph.state import Context
+from store.runs import thread_runs, threads
+from tests.conftest import close
+from tests.graph.conftest import GOOD, QUESTION, Table
+from tests.graph.test_streaming import KILLED
+from tests.postgres import BOTH, Postgres
+
+Make = Callable[..., Table]
+
+
+def said(services: Services, thread: str) -> list[str]:
+    return [m.type for m in compiled(services).get_state({"configurable": {"thread_id": thread}}).values.get("messages", [])]
+
+
+@BOTH
+def test_a_thread_goes_on_after_a_restart_and_can_be_forgotten(tiny: Services, tiny_settings: Settings) -> None:
+    run(QUESTION, Context(owner="ann"), "t", tiny)
+    run(QUESTION, Context(owner="ann"), "other", tiny)
+    again = Services(tiny_settings)
+    assert "four minutes" in run("and black tea?", Context(owner="ann"), "t", again).answer
+    assert said(again, "t") == ["human", "ai"] * 2
+    assert sorted(t.thread_id for t in threads(again.engine, "ann")) == ["other", "t"]
+    forget("t", again)
+    assert (said(tiny, "t"), thread_runs(tiny.engine, "t"), said(tiny, "other")) == ([], [], ["human", "ai"])
+    close(again)
+
+
+@BOTH
+def test_a_new_thread_whose_turn_fails_is_not_kept(table: Make) -> None:
+    t = table([GOOD])
+    t.ask(thread="kept")
+    for thread in ("new", "kept"):
+        with pytest.raises(InputError):
+            t.ask("  ", thread=thread)
+    kept = {c.config["configurable"]["thread_id"] for c in compiled(t.services).checkpointer.list(None)}  # type: ignore[union-attr]
+    assert kept == {"kept"}
+
+
+@BOTH
+def test_turns_of_one_thread_at_once_wait_for_each_other(table: Make) -> None:
+    t = table([GOOD] * 6)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _: t.ask(thread="shared"), range(6)))
+    assert said(t.services, "shared") == ["human", "ai"] * 6
+    assert len(thread_runs(t.services.engine, "shared")) == 6
+
+
+@BOTH
+def test_what_was_acknowledged_survives_kill_9(table: Make, database_url: str | None) -> None:
+    t = table([])
+    t.services.index("tea")
+    s = t.services.settings
+    environment = {name: os.environ[name] for name in ("PATH",)} | {
+        "PYTHONPATH": str(ROOT), "SWITCHYARD_EXPERTS": str(s.experts_dir), "SWITCHYARD_INDEXES": str(s.indexes_dir),
+        "SWITCHYARD_HOME": str(s.home), "SWITCHYARD_ARTIFACTS": str(s.artifacts_dir), "DATABASE_URL": database_url or "",
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    (stored,) = thread_runs(t.services.engine, "thread-9")
+    assert stored.run_id == done.stdout.strip()
+    assert said(t.services, "thread-9") == ["human", "ai"]
+
+
+def test_a_database_that_goes_away_and_comes_back(postgres: Postgres, table: Make) -> None:
+    t = table([GOOD] * 4, database_url=postgres.database())
+    t.ask(thread="t")
+    postgres.stop()
+    try:
+        with pytest.raises(StoreError, match=r"Free some disk, or check DATABASE_URL and SWITCHYARD_HOME\.$"):
+            t.ask(thread="t")
+    finally:
+        postgres.start()
+    t.weak.replies[:] = [GOOD]
+    t.ask(thread="t")
+    assert said(t.services, "t") == ["human", "ai"] * 2
