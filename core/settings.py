@@ -48,6 +48,7 @@ class Settings(BaseModel):
     model_deadline_s: float = Field(60.0, gt=0)
     model_retries: int = Field(2, ge=0, le=10)
     max_question_chars: int = Field(8_000, gt=0)
+    cors_origins: tuple[str, ...] = Field((), description="web pages that may call the server from a browser")
     expert: dict[str, ExpertModels] = {}
     keys: dict[str, SecretStr] = Field({}, repr=False)
     base_urls: dict[str, str] = {}
@@ -57,6 +58,11 @@ class Settings(BaseModel):
     def _expand(cls, path: Path) -> Path:
         # A shell expands ~, a .env file does not.
         return path.expanduser()
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split(cls, origins: Any) -> Any:
+        return [o.strip() for o in origins.split(",") if o.strip()] if isinstance(origins, str) else origins
 
     def key(self, provider: str) -> SecretStr | None:
         """The provider's key, or None."""
@@ -83,6 +89,7 @@ _FROM_ENV = {
     "SWITCHYARD_MODEL_DEADLINE_S": "model_deadline_s",
     "SWITCHYARD_MODEL_RETRIES": "model_retries",
     "SWITCHYARD_MAX_QUESTION_CHARS": "max_question_chars",
+    "SWITCHYARD_CORS_ORIGINS": "cors_origins",
     "DATABASE_URL": "database_url",
 }
 

@@ -27,6 +27,7 @@ from store.engine import engine
 if TYPE_CHECKING:
     from graph.services import Services
     from llms.fake import ScriptedModel
+    from tests.postgres import Postgres
 
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("quick")
@@ -110,10 +111,27 @@ def minilm(tiny_indexes: Path) -> Encoder:
     return load_encoder("minilm-int8", tiny_indexes / ".encoder")
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server, started by the first test that asks for it."""
+    from tests.postgres import running
+
+    with running() as server:
+        yield server
+
+
 @pytest.fixture
-def tiny_settings(tmp_path: Path, tiny_experts: Path, tiny_indexes: Path) -> Settings:
+def database_url(request: pytest.FixtureRequest) -> str | None:
+    """None, which is SQLite in the home. A test that is marked as `tests.postgres.BOTH` also gets a new database in PostgreSQL."""
+    return request.getfixturevalue("postgres").database() if getattr(request, "param", None) == "postgresql" else None
+
+
+@pytest.fixture
+def tiny_settings(tmp_path: Path, tiny_experts: Path, tiny_indexes: Path, database_url: str | None) -> Settings:
     """Settings over the tiny experts, with a home of the test's own."""
-    return Settings(home=tmp_path / "home", experts_dir=tiny_experts, indexes_dir=tiny_indexes)
+    return Settings.model_validate(
+        {"home": tmp_path / "home", "experts_dir": tiny_experts, "indexes_dir": tiny_indexes, "database_url": database_url}
+    )
 
 
 @pytest.fixture
@@ -158,10 +176,9 @@ def scripted(tiny_settings: Settings) -> Iterator[Callable[..., Services]]:
 
 def close(services: Services) -> None:
     """Close the connections of services that go out of use."""
-    from graph.api import compiled
+    from graph.memory import close as close_memory
 
     home = services.settings.home
-    if (home / "threads.db").exists():
-        compiled(services).checkpointer.conn.close()  # type: ignore[union-attr]
+    close_memory(services)
     if services.settings.database_url or (home / "switchyard.db").exists():
         services.engine.dispose()

@@ -24,7 +24,7 @@ from graph.policy import Policy, load_policy
 from graph.prompt_features import STRUCTURE
 from graph.routers.transformer import PROTOTYPES
 from graph.services import Services
-from retrieval.reader import FEATURES
+from retrieval.ranking import FEATURES
 from tests.ui.conftest import forget, point_at
 from ui.cli import COMMANDS, main
 

@@ -10,11 +10,12 @@ from typing import Any
 
 from core.errors import InputError, UnknownNameError
 from core.types import OUT_OF_SCOPE, Tier
-from evaluation.data import Labelled, Mapped, read_labelled
+from evaluation.data import Labelled, read_labelled
 from evaluation.encoding import RememberingEncoder
 from evaluation.results import Progress, silent
 from evaluation.routed import judge
 from evaluation.routing import listen
+from evaluation.rows import Mapped
 from experts.examples import Examples, held_out_examples, router_examples
 from graph.routers.base import ordered
 from graph.routers.kinds import BASELINES, EMBEDDED, check_kind, parameters

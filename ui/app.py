@@ -1,4 +1,4 @@
-"""The Streamlit application, two pages: the chat and the route lab. Run by `switchyard ui`, or: streamlit run ui/app.py."""
+"""The Streamlit application, four pages: chat, route lab, evaluation and models. Run by `switchyard ui`, or: streamlit run ui/app.py."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ def main() -> None:
     st.html(HERE / "chat" / "style.css")
     chat = st.Page(HERE / "chat" / "page.py", title="Chat", default=True)
     lab = st.Page(HERE / "lab" / "page.py", title="Route lab", url_path="lab")
-    page = st.navigation([chat, lab], position="hidden")
+    reports = st.Page(HERE / "reports" / "evaluation.py", title="Evaluation", url_path="evaluation")
+    models = st.Page(HERE / "reports" / "models.py", title="Models", url_path="models")
+    page = st.navigation([chat, lab, reports, models], position="hidden")
     with st.sidebar:
         st.html('<div class="sy-brand">Switchyard</div>')
         with st.container(key="pages"):
             st.page_link(chat, icon=":material/forum:", query_params=state.address(on_chat=page == chat))
             st.page_link(lab, icon=":material/alt_route:")
+            st.page_link(reports, icon=":material/monitoring:")
+            st.page_link(models, icon=":material/memory:")
     try:
         page.run()
     except SwitchyardError as error:

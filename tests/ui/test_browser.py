@@ -121,3 +121,34 @@ def test_a_route_is_shown_with_the_keyboard_alone_and_nothing_hostile_runs(addre
         assert page.get_by_test_id("stMain").evaluate("main => main.scrollWidth") == 390
         browser.close()
     assert elsewhere == []
+
+
+def test_an_answer_is_rated_and_corrected_with_the_keyboard_alone(address: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
+        page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        field = page.get_by_test_id("stChatInputTextArea")
+        field.fill("How long does green tea steep?")
+        field.press("Enter")
+        thumb, said = page.get_by_role("radio", name="Thumbs down"), page.locator(".sy-said")
+        page.get_by_role("radio", name="Thumbs up").press("ArrowRight", timeout=90_000)
+        page.keyboard.press("Enter")
+        expect(said).to_have_text("Saved, thank you", timeout=60_000)
+        expect(thumb).to_have_attribute("aria-checked", "true")
+
+        page.get_by_role("button", name="Correct").press("Enter")
+        better = page.get_by_label("A better answer")
+        better.fill("Three minutes.")
+        better.press("Control+Enter")
+        expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=60_000)
+        assert page.evaluate("document.documentElement.scrollWidth") == 390
+        page.keyboard.press("Escape")
+        page.reload()
+        expect(said).to_have_text("Saved, thank you", timeout=60_000)
+        page.get_by_role("button", name="Correct").press("Enter")
+        expect(page.get_by_label("A better answer")).to_have_value("Three minutes.")
+        browser.close()

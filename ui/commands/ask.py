@@ -25,7 +25,11 @@ def ask(
     question: Annotated[str | None, typer.Argument(metavar="QUESTION", help="The question.", show_default=False)] = None,
     expert: Annotated[str, typer.Option(metavar="NAME", help="The expert to ask; auto lets the router choose.")] = "auto",
     model: Annotated[
-        str | None, typer.Option(metavar="SPEC", help="A model, written provider:name, in the place of the inferior one.")
+        str | None,
+        typer.Option(
+            metavar="SPEC",
+            help="A model, written provider:name, in the place of the inferior one; auto: as recommended, where that is trained.",
+        ),
     ] = None,
     no_escalate: Annotated[bool, typer.Option("--no-escalate", help="Never ask the superior model.")] = False,
     image: Annotated[
@@ -42,10 +46,10 @@ def ask(
     one_or_many(question, input_, output, json_)
     images = [image_path(path) for path in image or []]
     from graph.services import services
-    from graph.state import Context
+    from graph.state import AUTO, Context
 
     shared = services()
-    if model:
+    if model and model != AUTO:
         shared.model(model)
     context = Context(expert=expert, model=model, escalate=not no_escalate, images=images)
     if input_ and output:

@@ -172,7 +172,9 @@ def _keys(shared: Services) -> Iterator[Finding]:
 def _artefacts(shared: Services) -> Iterator[Finding]:
     for name in ("policy", "confidence", "reader"):
         try:
-            getattr(shared, name)
+            found = getattr(shared, name)
+            if name == "reader":  # it opens nothing before it reads
+                found.open()
         except SwitchyardError as error:
             yield Finding("artefacts", name, "problem", str(error))
         else:

@@ -1,4 +1,4 @@
-"""Fit what ships in artifacts/: the reader's ranking and the confidence."""
+"""Train routers, difficulty, reader, encoder, confidence, recommender or an expert's own model."""
 
 from __future__ import annotations
 
@@ -10,37 +10,66 @@ import typer
 
 from core.errors import InputError
 from core.types import Tier
+from ui.commands._train_encoder import encoder
+from ui.commands._train_expert import expert
+from ui.commands._train_recommender import recommender
 from ui.console import OUT, bars, progress
 
 if TYPE_CHECKING:
     from graph.services import Services
 
 app = typer.Typer(
-    add_completion=False, rich_markup_mode=None, help="Fit what ships in artifacts/: the reader's ranking and the confidence."
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Train routers, difficulty, reader, encoder, confidence, recommender or an expert's own model.",
 )
+app.command()(expert)
+app.command()(encoder)
+app.command()(recommender)
 DATA = "experts/*/questions.csv"
 
 
 @app.command()
-def reader() -> None:
-    """Fit the local readers' ranking of sentences on the experts' `train` questions."""
-    from graph.services import services
-    from training import reader as recipe
+def reader(
+    corpus: Annotated[Path | None, typer.Option(metavar="FILE", help='More passages, JSON lines {"_id", "title", "text"}.')] = None,
+    qrels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help='Questions on them, JSON lines {"qid", "question", "passage_id", "answers"}.')
+    ] = None,
+    dev: Annotated[Path | None, typer.Option(metavar="FILE", help="Held-out questions on them, of the same form.")] = None,
+    text: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Text without questions, of the form of --corpus: it asks for its own sentences.")
+    ] = None,
+    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the reader goes; artifacts/reader, where it is used.")] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Over all questions.")] = 2,
+    questions: Annotated[int, typer.Option(min=1, help="In a batch.")] = 8,
+    rate: Annotated[float, typer.Option(min=0, help="The highest learning rate.")] = 1e-4,
+    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint; one is written every five minutes.")] = False,
+    ranking: Annotated[bool, typer.Option("--ranking", help="Keep the network: fit the ranking of sentences on it.")] = False,
+) -> None:
+    """Fine-tune the local readers' network on the experts' `train` questions, and on your files; an hour or two on two cores.
 
+    The reader in service stays until the new one is whole.
+    """
+    from graph.services import services
+    from training.reader import run as recipe
+
+    if bool(corpus) != bool(qrels):
+        raise InputError("Expected --corpus and --qrels together: the questions name passages of that corpus.")
+    if dev and not corpus:
+        raise InputError("Expected --corpus and --qrels beside --dev: its questions name passages of that corpus.")
     shared = services()
-    splits = {split: [(e, item) for e in shared.experts.values() for item in e.questions(split)] for split in ("train", "dev", "test")}
-    found: dict[str, list[recipe.Case]] = {split: [] for split in splits}
-    with progress() as bar:
-        task = bar.add_task("Reading", total=sum(map(len, splits.values())))
-        for split, rows in splits.items():
-            for expert, item in rows:
-                found[split] += recipe.cases(expert, shared.index(expert.name), shared.encoder, [item])
-                bar.advance(task)
-    weights, numbers = recipe.fit(found["train"], found["dev"])
-    numbers["test"] = recipe.hit_rate(weights, found["test"])
-    path = shared.settings.artifacts_dir / "reader" / "weights.json"
-    recipe.write(weights, numbers, f"{DATA}: fitted on train, penalty chosen on dev", path)
-    _tell("A right sentence among the first four", numbers, str(path))
+    folder = output or shared.settings.artifacts_dir / "reader"
+    with bars() as show:
+        if not ranking:
+            settings = recipe.Recipe(epochs=epochs, questions=questions, rate=rate, seed=seed)
+            work = shared.settings.home / "training" / "reader"
+            files = recipe.Files(corpus, qrels, dev, text)
+            network, numbers = recipe.train_reader(shared, files, settings, folder, work, resume=resume, progress=show)
+            _tell("Held-out questions", network, str(folder))
+        else:
+            numbers = recipe.fit_ranking(shared, folder, show)
+    _tell("A right sentence among the first four", numbers, str(folder / "weights.json"))
 
 
 @app.command()
@@ -86,9 +115,10 @@ def confidence(
     ] = "",
     delta: Annotated[float, typer.Option(help="With max-risk: the chance that the promise may fail, over the choice of questions.")] = 0.1,
 ) -> None:
-    """Fit the confidence on the experts' `train` questions, and show what each threshold would do on `dev`.
+    """Fit the confidence on the experts' `dev` questions, and show what each threshold would do on `test`.
 
-    With --target the weights stay: `dev` questions choose the thresholds, and SWITCHYARD_HOME/policy.toml is written.
+    Not on `train`: the reader knows those questions. With --target the weights stay: `test` questions, which they were not fitted on,
+    choose the thresholds, and SWITCHYARD_HOME/policy.toml is written.
     """
     if target:
         _thresholds(target, delta)
@@ -100,18 +130,18 @@ def confidence(
     shared = services()
     found: dict[str, list[Case]] = {}
     with progress() as bar:
-        splits = ("dev",) if check else ("train", "dev")
+        splits = ("test",) if check else ("dev", "test")
         task = bar.add_task("Answering", total=sum(len(e.questions(*splits)) for e in shared.experts.values()))
         for split in splits:
             found[split] = cases(shared, [split], lambda: bar.advance(task))
-    fitted = shared.confidence if check else recipe.fit(found["train"])
-    numbers = recipe.measure(fitted, found["dev"])
-    OUT.print(recipe.threshold_table(fitted, found["dev"]))
+    fitted = shared.confidence if check else recipe.fit(found["dev"])
+    numbers = recipe.measure(fitted, found["test"])
+    OUT.print(recipe.threshold_table(fitted, found["test"]))
     path = shared.settings.artifacts_dir / "confidence" / "weights.json"
     if not check:
-        about = f"{DATA}: fitted on train with {_models(shared, Tier.INFERIOR)}, measured on dev"
-        recipe.write(fitted, recipe.shares(fitted, found["train"]), numbers, about, path)
-    _tell("Confidence on dev", numbers, str(path))
+        about = f"{DATA}: fitted on dev with {_models(shared, Tier.INFERIOR)}, measured on test"
+        recipe.write(fitted, recipe.shares(fitted, found["dev"]), numbers, about, path)
+    _tell("Confidence on test", numbers, str(path))
 
 
 @app.command()
@@ -165,11 +195,11 @@ def _thresholds(target: str, delta: float) -> None:
     wanted, shared = thresholds.parse(target, delta), services()
     candidates = thresholds.read_candidates(shared.settings.artifacts_dir / "confidence" / "weights.json")
     with progress() as bar:
-        task = bar.add_task("Answering", total=sum(len(e.questions("dev")) for e in shared.experts.values()))
-        rows = cases(shared, ["dev"], lambda: bar.advance(task), kinds=["own"])
+        task = bar.add_task("Answering", total=sum(len(e.questions("test")) for e in shared.experts.values()))
+        rows = cases(shared, ["test"], lambda: bar.advance(task), kinds=["own"])
     chosen = thresholds.choose(wanted, calibration(shared, rows), candidates)
     inferior, superior = (_models(shared, tier) for tier in (Tier.INFERIOR, Tier.SUPERIOR))
-    data = f"{DATA}: {len(rows)} dev questions, answered by {inferior}; superior model: {superior}"
+    data = f"{DATA}: {len(rows)} test questions, answered by {inferior}; superior model: {superior}"
     path = shared.settings.home / "policy.toml"
     shipped = load_policy(shared.settings.artifacts_dir, shared.settings.artifacts_dir)
     thresholds.write_policy(thresholds.new_policy(shared.policy, shipped, wanted, chosen, data), path)
