@@ -25,8 +25,8 @@ from retrieval.text import sentences
 _SENTENCES = {"reader": 4, "deep-reader": 5}
 _CLOSE = 0.03
 """A further sentence is added when its odds are at least this share of the best one's."""
-FLOOR = 0.05
-"""Below this probability no sentence is taken for an answer."""
+FLOOR = 0.06
+"""Below this probability no sentence is taken for an answer: 95% of the experts' `dev` questions lie above."""
 
 
 class LocalReader(BaseChatModel):

@@ -168,6 +168,6 @@ def _in_sentences(sums: Floats, pair: Pair, text: str) -> tuple[Span, ...]:
         at = text.index(sentence, at)
         best = _best(sums, pair, text, at, at + len(sentence))
         # Beyond the last token that is read, nothing is known: the lowest score there is here.
-        found.append(Span(sentence, best.score if best else float(sums.min(initial=0.0, where=sums > _NEVER))))
+        found.append(Span(sentence, best.score if best else float(sums.min(initial=0.0, where=sums > _NEVER / 2))))
         at += len(sentence)
     return tuple(found)

@@ -97,7 +97,7 @@ def test_the_end_of_a_long_passage_is_not_read(reader):
     text = "Nothing is said here. " * MAX_TOKENS + "Green tea steeps for two minutes."
     found = reader.read("How long does green tea steep?", [{"title": "", "text": text}])[0]
     assert found.sentences[-1].text == "Green tea steeps for two minutes."
-    assert found.sentences[-1].score == min(s.score for s in found.sentences)
+    assert -100 < found.sentences[-1].score == min(s.score for s in found.sentences)
 
 
 def test_a_span_goes_forward_is_short_and_stays_in_the_passage():
