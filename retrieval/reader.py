@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MODEL, TOKENIZER, WEIGHTS = "model.onnx", "tokenizer.json", "weights.json"
 KEPT = 512
+THREADS = 2
 LONGEST = 40
 """Tokens of a span."""
 _NEVER = -1e4
@@ -73,10 +74,9 @@ class Reader:
     because a passage is looked at when it is found, when it is quoted, and when the answer is judged.
     """
 
-    def __init__(self, folder: Path, encoder: Encoder, threads: int = 2) -> None:
+    def __init__(self, folder: Path, encoder: Encoder) -> None:
         self.folder = folder
         self._encoder = encoder
-        self._threads = threads
         self._kept = lru_cache(maxsize=KEPT)(self._read)
 
     def open(self) -> None:
@@ -125,7 +125,7 @@ class Reader:
     @cached_property
     def _network(self) -> tuple[onnxruntime.InferenceSession, Tokenizer]:
         try:
-            return open_session(self.folder / MODEL, self._threads), open_tokenizer(self.folder / TOKENIZER)
+            return open_session(self.folder / MODEL, THREADS), open_tokenizer(self.folder / TOKENIZER)
         except Exception as error:  # the libraries' errors share no base class
             reason = str(error).splitlines()[0].rstrip(".")
             raise IndexFault(

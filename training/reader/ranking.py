@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from core.types import Hit
 from experts.discovery import Expert, Item
+from graph.nodes.expert import CANDIDATES
 from retrieval.encoder import Encoder
 from retrieval.index import Index
 from retrieval.ranking import FEATURES, RETRIEVAL, Weights, sentence_features
@@ -28,7 +29,6 @@ from retrieval.text import contains_key, sentences
 
 FIRST_PENALTY = 0.01
 PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1)
-CANDIDATES = 10
 TAKEN = 4
 FOLDS = 5
 Floats = NDArray[np.float64]
