@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from core import files
 from core.errors import IndexFault, InputError
 
 FOLDER, MANIFEST, ROUTER, CONFIDENCE = "feedback", "manifest.json", "router", "confidence.json"
@@ -78,10 +79,7 @@ def write_manifest(home: Path, manifest: Manifest) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file, whole or not at all. Raises IndexFault."""
-    fresh = path.with_suffix(".new")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-        fresh.replace(path)
+        files.write_json(path, value)
     except OSError as error:
         raise IndexFault(f"Cannot write {path}: {error.strerror}. Free some disk, or set SWITCHYARD_HOME to a writable folder.") from None

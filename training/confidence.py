@@ -6,7 +6,6 @@ were put to the wrong expert, and a few that belong to the expert but are not in
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files import write_json
 from core.types import Tier
 from evaluation.cases import KINDS, Case
 from graph.confidence import AFTER, BEFORE, EXTRA_AFTER, EXTRA_BEFORE, Confidence, Logistic
@@ -153,8 +153,5 @@ def threshold_table(found: Confidence, rows: Sequence[Case]) -> Table:
 
 def write(found: Confidence, reached: Sequence[float], numbers: Mapping[str, float], data: str, path: Path) -> None:
     """Write the weights, with what they were made of. `reached`: see `shares`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
     about = {**asdict(found), "shares": list(reached), "numbers": {k: round(v, 4) for k, v in numbers.items()}, "data": data}
-    fresh.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_json(path, about)

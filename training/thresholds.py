@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.files import write_whole
 from graph.policy import Policy
 
 SHARE, RISK, BUDGET = "superior-share", "max-risk", "budget"
@@ -203,10 +204,7 @@ def new_policy(base: Policy, shipped: Policy, target: Target, chosen: Chosen, da
 
 def write_policy(policy: Policy, path: Path) -> None:
     """Write a policy file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(_toml(policy.model_dump()), encoding="utf-8")
-    fresh.replace(path)
+    write_whole(path, _toml(policy.model_dump()))
 
 
 def _toml(values: Mapping[str, float | str]) -> str:

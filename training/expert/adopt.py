@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 from core.errors import InputError
+from core.files import write_whole
 
 
 def lines(expert: str, spec: str) -> str:
@@ -26,10 +27,7 @@ def adopt(home: Path, expert: str, spec: str) -> Path:
             raise InputError(f"{path} sets the models of {expert} already. Put there: inferior = {json.dumps(spec, ensure_ascii=False)}")
         whole = f"{text.rstrip()}\n\n{lines(expert, spec)}".lstrip()
         tomllib.loads(whole)
-        home.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(".new")
-        fresh.write_text(whole, encoding="utf-8")
-        fresh.replace(path)
+        write_whole(path, whole)
     except (OSError, ValueError) as error:
         raise InputError(f"{path} cannot be changed: {error}. Put there by hand: inferior = {json.dumps(spec)}") from None
     return path

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from core.files import write_json
 from evaluation.results import Progress
 from training.expert.base import has_bf16, load_model
 from training.expert.examples import Example
-from training.expert.output import read_json, write_json
+from training.expert.output import read_json
 from training.expert.recipe import Recipe
 
 if TYPE_CHECKING:

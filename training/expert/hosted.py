@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import GarbledAnswerError, InputError, MissingKeyError, ModelError, SwitchyardError
+from core.files import write_json
 from core.settings import Settings
 from graph.services import Services
 from llms.faults import as_model_error
 from training.expert.examples import Maker
-from training.expert.output import read_json, write_json
+from training.expert.output import read_json
 from training.expert.provider_files import FILES, Estimate, write_files
 from training.expert.recipe import Job
 

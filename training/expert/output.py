@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.errors import InputError, SwitchyardError
+from core.files import write_json
 
 ABOUT, PLAN = "about.json", "plan.json"
 _PROGRESS = ("trainer_state.json", "result.json", ABOUT)
@@ -102,15 +103,8 @@ def check_space(folder: Path, needed: float) -> None:
         )
 
 
-def write_json(path: Path, value: Any) -> None:
-    """The whole file or none."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.write_text(json.dumps(value, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """An object that `write_json` wrote; an empty one where there is none."""
+    """An object that `core.files.write_json` wrote; an empty one where there is none."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

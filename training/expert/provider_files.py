@@ -9,6 +9,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.errors import InputError
+from core.files import write_whole
 from training.expert.examples import Example, Turn
 
 FILES = {"train": "train.jsonl", "dev": "dev.jsonl"}
@@ -35,12 +36,9 @@ class Estimate:
 def write_files(train: Sequence[Example], dev: Sequence[Example], folder: Path, epochs: int) -> Estimate:
     """Write train.jsonl and dev.jsonl in the provider's form, each whole or not at all, and check them. Raises InputError."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for split, rows in (("train", train), ("dev", dev)):
-            path = folder / FILES[split]
-            fresh = path.with_suffix(".new")
-            fresh.write_text("".join(json.dumps({"messages": e.whole}, ensure_ascii=False) + "\n" for e in rows), encoding="utf-8")
-            fresh.replace(path)
+            lines = (json.dumps({"messages": e.whole}, ensure_ascii=False) + "\n" for e in rows)
+            write_whole(folder / FILES[split], "".join(lines))
     except OSError as error:
         raise InputError(f"Expected a folder that can be written; {folder}: {error.strerror}. Choose another --output.") from None
     tokens = check_file(folder / FILES["train"], FEWEST)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
+from core.files import write_json
 from evaluation.report import write as write_report
 from evaluation.results import Report, silent
 from graph.services import Services
@@ -19,7 +20,7 @@ from training.expert.compare import LONGEST as ANSWER
 from training.expert.compare import Held, Texts, answers, compare
 from training.expert.examples import Example, Maker, data_hash
 from training.expert.fit import BEST, Trial, draw_curves, export, fit, space_needed
-from training.expert.output import ABOUT, Output, check_space, readable_faults, write_json
+from training.expert.output import ABOUT, Output, check_space, readable_faults
 from training.expert.recipe import Job, Recipe, drawn
 
 if TYPE_CHECKING:

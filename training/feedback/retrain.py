@@ -15,6 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from core.errors import IndexFault
+from core.files import write_whole
 from evaluation.results import Progress, silent
 from graph.learnt import Recalibration, read_recalibration, router_identity
 from graph.routers.corrected import Corrections
@@ -156,9 +157,7 @@ def _row(row: Correction) -> dict[str, str]:
 
 
 def _write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
-    fresh = path.with_suffix(".new")
-    fresh.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    fresh.replace(path)
+    write_whole(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:

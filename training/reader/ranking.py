@@ -10,7 +10,6 @@ with the passages of its document withheld: what is found then is wrong, however
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from core.files import write_json
 from core.types import Hit
 from experts.discovery import Expert, Item
 from graph.nodes.expert import CANDIDATES
@@ -177,7 +177,6 @@ def _hit(slopes: Floats, of: Case) -> bool:
 
 def write(weights: Weights, numbers: dict[str, float], data: str, path: Path) -> None:
     """Write the weights, with what they were made of."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     about = {
         "features": FEATURES,
         "coefficients": [round(c, 6) for c in weights.coefficients],
@@ -186,6 +185,4 @@ def write(weights: Weights, numbers: dict[str, float], data: str, path: Path) ->
         "numbers": {k: round(v, 4) for k, v in numbers.items()},
         "data": data,
     }
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(path)
+    write_json(path, about)

@@ -1,0 +1,26 @@
+"""Text from outside: what people, documents and models write."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0e-\x1f\x7f-\x9f"  # control characters: a terminal obeys them
+    "\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"  # nothing that is drawn
+    "\u2028-\u202e"  # turn the order of what stands beside them round
+    "\ud800-\udfff"  # halves of characters, which UTF-8 cannot hold
+    "\U000e0000-\U000e0fff]"  # a second alphabet that nobody sees and models read
+)
+
+
+def plain(text: str) -> str:
+    """The text without what nobody sees, every end of a line a newline: it steers no terminal and hides no words from its reader."""
+    return _UNSEEN.sub("", _LINE_END.sub("\n", text))
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """JSON that keeps every character; those that nobody sees are written as escapes."""
+    return _UNSEEN.sub(lambda unseen: json.dumps(unseen[0])[1:-1], json.dumps(value, ensure_ascii=False, indent=indent))
