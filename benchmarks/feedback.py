@@ -6,9 +6,13 @@ honest    50 people correct questions on how animals spend the winter, which the
 poison    one person says 500 times that questions of the experts belong elsewhere.
 flood     one person says 500 times that one and the same kind of question, on how long people sleep, belongs to the car expert.
 mixed     all of them at once: the honest corrections are learnt, the poison is not.
+boats     as honest, of the motors of boats, which the car expert is to answer.
+operation as honest, of general anaesthesia, which the sleep expert is to answer.
 
-Judged on questions of the kind on animals that no correction named, and on the frozen set: the experts' dev and test utterances. All
-questions are made from words in this file and from the experts' own examples; nothing is drawn without a seed.
+The kinds on boats and operations were written when every setting was fixed, were run once, and nothing was changed after it: they are the
+ones to believe. Judged on questions of the kind on subjects, for those two also in phrases, that no correction held, and on the frozen
+set: the experts' dev and test utterances. All questions are made from words in this file and from the experts' own examples; nothing is
+drawn without a seed.
 """
 
 from __future__ import annotations
@@ -40,16 +44,66 @@ ANIMALS = (
 )  # fmt: skip
 UNSEEN_ANIMALS = ("polar bear", "ladybird", "toad", "raccoon", "possum", "swift", "adder", "jumping mouse")
 PHRASES = (
-    "how cold does a {animal} get in its winter den",
-    "what brings a {animal} round in spring",
-    "how slow does the heart of a {animal} beat over winter",
-    "why does a {animal} go torpid",
-    "how much weight does a {animal} lose by March",
-    "can a {animal} be roused in January",
-    "how does a {animal} know that winter is over",
-    "where does a {animal} spend the cold months",
-    "what does a {animal} live on from November to March",
-    "does a warm winter harm a {animal}",
+    "how cold does a {of} get in its winter den",
+    "what brings a {of} round in spring",
+    "how slow does the heart of a {of} beat over winter",
+    "why does a {of} go torpid",
+    "how much weight does a {of} lose by March",
+    "can a {of} be roused in January",
+    "how does a {of} know that winter is over",
+    "where does a {of} spend the cold months",
+    "what does a {of} live on from November to March",
+    "does a warm winter harm a {of}",
+)
+BOATS = (
+    "rigid inflatable", "trawler", "cabin cruiser", "fishing boat", "canal boat", "speedboat", "ferry", "tugboat", "houseboat", "dinghy",
+    "pilot boat", "jet ski",
+)  # fmt: skip
+UNSEEN_BOATS = ("lifeboat", "sailing yacht", "water taxi", "punt with an outboard")
+BOAT_PHRASES = (
+    "why does the outboard of my {of} stall when I throttle back",
+    "how do I flush salt water out of the engine of a {of}",
+    "which propeller pitch suits a {of}",
+    "how do I winterise the inboard diesel of a {of}",
+    "why does the bilge of a {of} smell of petrol",
+    "how often is the impeller of a {of} changed",
+    "what eats away the anode on a {of}",
+    "how fast may a {of} go in harbour",
+    "what does cavitation do to a {of}",
+    "how far does a {of} go on a tank",
+    "who built the first {of} with a motor",
+)
+UNSEEN_BOAT_PHRASES = (
+    "the motor of our {of} overheats after ten minutes, why",
+    "is two-stroke or four-stroke better for a {of}",
+    "what must I check on a {of} before the season",
+    "why does my {of} leave blue smoke on the water",
+    "how is the gearbox of a {of} built",
+)
+OPERATIONS = (
+    "a hip replacement", "a caesarean", "a tonsil operation", "heart surgery", "a wisdom tooth extraction", "an appendix operation",
+    "a knee operation", "a cataract operation", "a hernia repair", "a colonoscopy", "a gallbladder operation", "brain surgery",
+)  # fmt: skip
+UNSEEN_OPERATIONS = ("a kidney transplant", "a nose operation", "a shoulder operation", "a thyroid operation")
+OPERATION_PHRASES = (
+    "how does the anaesthetist know that I am out during {of}",
+    "can I wake up in the middle of {of}",
+    "which gas is breathed in for {of}",
+    "why must I fast before {of}",
+    "is general or spinal anaesthesia used for {of}",
+    "how long am I groggy after {of}",
+    "why do I shiver when I come round from {of}",
+    "what does propofol do during {of}",
+    "who watches my breathing during {of}",
+    "is the anaesthetic for {of} dangerous at eighty",
+    "why do I remember nothing of {of}",
+)
+UNSEEN_OPERATION_PHRASES = (
+    "how deep is one under during {of}",
+    "what happens in the brain while one is under for {of}",
+    "does one dream during {of}",
+    "can the anaesthetic of {of} be refused by the body",
+    "how is one brought back after {of}",
 )
 OPENINGS = ("", "please tell me ", "my daughter asks: ", "for school, ")
 ASLEEP = ("sleep", "sleep a night", "sleep in a row", "sleep each day", "stay asleep", "need to sleep")
@@ -67,9 +121,9 @@ class Said:
     owner: str
 
 
-def kind_of_question(animals: Sequence[str]) -> list[str]:
-    """Questions on how animals spend the winter, in an order of no meaning."""
-    return _shuffled([o + p.format(animal=a) for o, p, a in product(OPENINGS, PHRASES, animals)])
+def kind_of_question(animals: Sequence[str], phrases: Sequence[str] = PHRASES) -> list[str]:
+    """Every phrase on every subject, in an order of no meaning."""
+    return _shuffled([o + p.format(of=a) for o, p, a in product(OPENINGS, phrases, animals)])
 
 
 def honest(texts: Sequence[str], right: str, wrong: Sequence[str]) -> list[Said]:
@@ -119,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", action="store_true", help="print the gate's reports too")
     as_json, found = parser.parse_args().json, {}
-    unseen = kind_of_question(UNSEEN_ANIMALS)[:UNSEEN]
+    winter = kind_of_question(UNSEEN_ANIMALS)[:UNSEEN]
     with tempfile.TemporaryDirectory() as home:
         services = Services(Settings(home=Path(home)))
         services.__dict__["encoder"] = RememberingEncoder(services.encoder)  # four retrainings encode the shipped examples once
@@ -129,8 +183,14 @@ def main() -> None:
             "flood": flood("car")[:N],
         }
         said["mixed"] = [one for each in said.values() for one in each]
+        said["boats"] = honest(kind_of_question(BOATS, BOAT_PHRASES)[:N], "car", ("sleep", OUT_OF_SCOPE))
+        said["operation"] = honest(kind_of_question(OPERATIONS, OPERATION_PHRASES)[:N], "sleep", ("car", OUT_OF_SCOPE))
+        judged = {
+            "boats": (kind_of_question(UNSEEN_BOATS, UNSEEN_BOAT_PHRASES), "car"),
+            "operation": (kind_of_question(UNSEEN_OPERATIONS, UNSEEN_OPERATION_PHRASES), "sleep"),
+        }
         for name, rows in said.items():
-            found[name] = simulate(services, rows, unseen, "sleep")
+            found[name] = simulate(services, rows, *judged.get(name, (winter, "sleep")))
             if not as_json:
                 _print(name, found[name])
     if as_json:

@@ -42,11 +42,19 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A retrieved passage. `score` orders hits of one search (higher is better, unbounded); `cosine` is in [-1, 1]."""
+    """A retrieved passage. `score` orders hits of one search (higher is better, unbounded); `cosine` is in [-1, 1].
+
+    sentences: the cosine of each sentence in reading order, where the search knows them; else empty.
+    """
 
     passage: Passage
     score: float
     cosine: float
+    sentences: tuple[float, ...] = field(default=(), compare=False, repr=False)
+
+    def to_read(self) -> dict[str, Any]:
+        """What a reader is given: `as_dict`, and the cosines that need not be computed again."""
+        return {**self.as_dict(), "cosines": self.sentences}
 
     def as_dict(self) -> dict[str, Any]:
         """The `passages` entry of the answer object."""

@@ -115,7 +115,7 @@ def ask(index: Index, encoder: Encoder, queries: Sequence[Query], progress: Prog
         found = index.candidates(query.question, encoder.encode([query.question])[0])
         seconds = time.perf_counter() - start
         right = frozenset(n for document in query.passages for n in places.get(document, ()))
-        asked.append(Asked(query, group, index, *found, right, seconds))
+        asked.append(Asked(query, group, index, *found[:4], right, seconds))
         advance(1)
     return asked
 

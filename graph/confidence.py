@@ -20,7 +20,7 @@ from graph.citations import claims, support
 from graph.response_signals import response_signals
 from retrieval.encoder import Encoder
 from retrieval.reader import Reader
-from retrieval.text import normalise, terms
+from retrieval.text import normalise, sentences, terms
 
 BEFORE = ("route", "cosine", "cosine_gap", "coverage", "evidence")
 AFTER = (*BEFORE, "relevance", "draft_coverage", "support", "reader", "answers")
@@ -83,7 +83,7 @@ def before_answer(
         "cosine": top,
         "cosine_gap": top - (sum(cosines) / len(cosines) if cosines else 0.0),
         "coverage": len(wanted & known) / max(1, len(wanted)),
-        "evidence": reader.answers(question, [hit.as_dict() for hit in hits]),
+        "evidence": reader.answers(question, [hit.to_read() for hit in hits]),
         "margin": own - max((p for name, p in scores.items() if name != expert), default=0.0),
     }
     return found if superior_probability is None else found | {"superior_probability": superior_probability}
@@ -101,17 +101,23 @@ def after_answer(
     """The signals that the draft adds, all in [-1, 1]. `token_logprobs`: empty where the model gives none."""
     if says_nothing(text):
         return dict.fromkeys(AFTER[len(BEFORE) :], 0.0)
-    said = [claim for claim, _ in claims(text)]
-    vector = encoder.encode([question])[0]
     wanted = set(terms(question))
     return {
-        "relevance": max((float(v @ vector) for v in encoder.encode(said)), default=0.0),
+        "relevance": _relevance(question, text, hits, encoder),
         "draft_coverage": len(wanted & set(terms(text))) / max(1, len(wanted)),
         "support": support(text, hits),
         "reader": _reader_probability(question, hits, citations, reader),
         "answers": 1.0,
         **_of_the_text(question, text, token_logprobs),
     }
+
+
+def _relevance(question: str, text: str, hits: Sequence[Hit], encoder: Encoder) -> float:
+    """The highest cosine of a claim with the question; a quoted sentence's is known from the search."""
+    known = {quote: cosine for hit in hits for quote, cosine in zip(sentences(hit.passage.text), hit.sentences, strict=False)}
+    said = [claim for claim, _ in claims(text)]
+    own = encoder.encode([claim for claim in said if claim not in known]) @ encoder.encode([question])[0]
+    return max([*own.tolist(), *(known[claim] for claim in said if claim in known)], default=0.0)
 
 
 def _of_the_text(question: str, text: str, token_logprobs: Sequence[float]) -> dict[str, float]:
@@ -137,5 +143,5 @@ def _reader_probability(question: str, hits: Sequence[Hit], citations: Sequence[
     if not citations:
         return 0.0
     quoted = {(c.n - 1, c.quote) for c in citations}
-    ranked = reader.rank(question, [hit.as_dict() for hit in hits])
+    ranked = reader.rank(question, [hit.to_read() for hit in hits])
     return max((s.score for s in ranked if (s.passage, s.text) in quoted), default=0.0)

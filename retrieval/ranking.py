@@ -21,7 +21,7 @@ from core.errors import InputError
 from retrieval.text import terms, words
 
 if TYPE_CHECKING:
-    from retrieval.encoder import Encoder
+    from retrieval.encoder import Encoder, Vectors
     from retrieval.reader import Reading
 
 FEATURES = (
@@ -108,7 +108,7 @@ def sentence_features(
     """Shape (number of sentences, len(FEATURES)), in reading order; at least one sentence. See FEATURES for the columns."""
     split = [(n, i, sentence) for n, reading in enumerate(readings) for i, sentence in enumerate(reading.sentences)]
     vector = encoder.encode([question])[0]
-    cosines = encoder.encode([sentence.text for _, _, sentence in split]) @ vector
+    cosines = np.concatenate([_cosines(p, reading, vector, encoder) for p, reading in zip(passages, readings, strict=True)])
     titles = encoder.encode([str(p["title"]) for p in passages]) @ vector
     asked = dict.fromkeys(terms(question))
     bags = [set(terms(sentence.text)) for _, _, sentence in split]
@@ -145,6 +145,14 @@ def sentence_features(
             )
         )
     return np.array(rows, np.float64)
+
+
+def _cosines(passage: Mapping[str, Any], reading: Reading, vector: Vectors, encoder: Encoder) -> Vectors:
+    """Of each sentence with the question: what the search computed (a passage's `cosines`), where it did."""
+    known = passage.get("cosines", ())
+    if len(known) == len(reading.sentences):
+        return np.asarray(known, np.float32)
+    return encoder.encode([sentence.text for sentence in reading.sentences]) @ vector
 
 
 def fits_kind(question: str, sentence: str) -> tuple[bool, ...]:

@@ -60,9 +60,18 @@ def test_hits_are_ordered_and_their_cosines_are_those_of_the_whole_text(built, e
         assert hit.cosine == pytest.approx(float(encoder.encode([embedded_text(hit.passage)])[0] @ vector), abs=1e-5)
 
 
+def test_hits_carry_the_cosines_of_their_sentences(built, encoder):
+    vector = encoder.encode(["an evergreen shrub"])[0]
+    hits = built.search("an evergreen shrub", vector, 10)
+    for hit in hits:
+        assert hit.sentences == pytest.approx((encoder.encode(sentences(hit.passage.text)) @ vector).tolist(), abs=1e-6)
+    assert max(len(hit.sentences) for hit in hits) > 1
+    assert "cosines" not in hits[0].as_dict() and hits[0].to_read() == {**hits[0].as_dict(), "cosines": hits[0].sentences}
+
+
 def test_the_dense_score_is_the_mean_of_the_whole_and_its_best_sentence(built, encoder):
     vector = encoder.encode(["an evergreen shrub"])[0]
-    ids, cosines, dense, _ = built.candidates("an evergreen shrub", vector)
+    ids, cosines, dense, _, _ = built.candidates("an evergreen shrub", vector)
     for i, cosine, score in zip(ids, cosines, dense, strict=True):
         passage = PASSAGES[int(i)]
         best = max(float(encoder.encode([s])[0] @ vector) for s in sentences(passage.text))
@@ -73,6 +82,7 @@ def test_large_corpora_keep_whole_texts_only(encoder, monkeypatch, tmp_path):
     monkeypatch.setattr(module, "SENTENCE_LIMIT", 3)
     index = assemble(PASSAGES, encoder)
     assert (len(index.vectors), index.rows.tolist()) == (4, [0, 1, 2, 3, 4])
+    assert {hit.sentences for hit in ask(index, encoder)[0]} == {()}
     save(index, tmp_path / "x")
     assert [hits[0].passage.document for hits in ask(load(tmp_path / "x"), encoder)] == ["brew", "plant", "honey"]
 

@@ -71,6 +71,9 @@ def test_the_features_are_what_their_names_say(encoder):
     vector = encoder.encode(["How long does green tea steep?"])[0]
     np.testing.assert_allclose(column["cosine"], encoder.encode([s.text for r in READINGS for s in r.sentences]) @ vector, atol=1e-6)
     np.testing.assert_allclose(column["cosine_title"][[0, 3, 5]], encoder.encode([p["title"] for p in PASSAGES]) @ vector, atol=1e-6)
+    known = [{**p, "cosines": (0.5,) * len(r.sentences)} if n else p for n, (p, r) in enumerate(zip(PASSAGES, READINGS, strict=True))]
+    given = sentence_features("How long does green tea steep?", known, READINGS, encoder)[:, FEATURES.index("cosine")]
+    assert given.tolist() == pytest.approx([*column["cosine"][:3], 0.5, 0.5, 0.5, 0.5]), "the search's cosines stand where it gave them"
     assert column["cosine_gap"].max() == 0
     assert column["span"].tolist() == [-3, 5, -1, -2, -4, -6, -7]
     assert column["span_gap"].tolist() == [-8, 0, -6, -7, -9, -11, -12]

@@ -91,7 +91,7 @@ def read_files(corpus: Path, qrels: Path) -> tuple[list[Passage], list[Query]]:
 
 
 def _mined(index: Index, encoder: Encoder, question: str, key: str, right: set[str] | frozenset[str]) -> tuple[Passage, ...]:
-    ids, _, dense, lexical = index.candidates(question, encoder.encode([question])[0])
+    ids, _, dense, lexical, _ = index.candidates(question, encoder.encode([question])[0])
     order = np.argsort(-fuse(dense, lexical, index.manifest.dense_weight), kind="stable")[:MINED]
     found = (index.passages[int(ids[i])] for i in order)
     return tuple(p for p in found if p.id not in right and not (key and contains_key(p.text, key)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pyarrow as pa
 import pytest
@@ -158,9 +159,9 @@ def load_dataset(name, *, split, streaming):
 def test_a_data_set_of_the_hub(tmp_path, monkeypatch):
     (tmp_path / "datasets.py").write_text(HUB)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(__import__("sys").modules, "datasets", raising=False)
+    monkeypatch.setitem(sys.modules, "datasets", None)  # so that what is there now, or its absence, comes back
+    del sys.modules["datasets"]
     assert [one.prompt for one in read("owner/name", limit=2).instructions] == ["owner/name train 0", "owner/name train 1"]
     assert read("owner/name@test").instructions[2].prompt == "owner/name test 2"
     with pytest.raises(InputError, match=r"^owner/away cannot be read from the Hugging Face hub: Couldn't reach the hub\. Try later\. "):
         read("owner/away")
-    monkeypatch.delitem(__import__("sys").modules, "datasets")
