@@ -18,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import IndexFault, UnknownNameError
+from retrieval.gpu import gpu
 from retrieval.onnx_text import OnnxText
 
 Vectors = NDArray[np.float32]
 MAX_TOKENS = 256
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
+AUTO, ON_GPU = "auto", "minilm-bf16"
 PACKAGED = ("minilm-int8", "minilm-fp32")
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 
@@ -114,10 +116,11 @@ class TunedEncoder:
 
 
 class SentenceTransformerEncoder:
-    """Any sentence-transformers model, by name or folder. Loads torch on the first text."""
+    """Any sentence-transformers model, by name or folder. Loads torch on the first text; on a GPU it computes in bfloat16."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, device: str = "cpu") -> None:
         self.name = name
+        self.device = device
 
     @cached_property
     def fingerprint(self) -> str:
@@ -125,7 +128,7 @@ class SentenceTransformerEncoder:
         digest = hashlib.sha256(f"{self._model}:{self._model.max_seq_length}".encode())
         for tensor in self._model.state_dict().values():
             digest.update(tensor.flatten()[:256].float().numpy().tobytes())
-        return f"st-{Path(self.name).name}-{digest.hexdigest()[:12]}"
+        return f"st-{Path(self.name).name}{'' if self.device == 'cpu' else '-bf16'}-{digest.hexdigest()[:12]}"
 
     @cached_property
     def dimensions(self) -> int:
@@ -136,8 +139,9 @@ class SentenceTransformerEncoder:
         """See `Encoder.encode`."""
         if not texts:
             return np.zeros((0, self.dimensions), np.float32)
-        vectors = self._model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, np.float32)
+        vectors = np.asarray(self._model.encode(list(texts), show_progress_bar=False), np.float32)
+        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return unit
 
     @cached_property
     def _model(self) -> Any:
@@ -145,7 +149,8 @@ class SentenceTransformerEncoder:
         from sentence_transformers import SentenceTransformer
 
         try:
-            return SentenceTransformer(self.name, device="cpu")
+            model = SentenceTransformer(self.name, device=self.device)
+            return model if self.device == "cpu" else model.bfloat16()
         except (OSError, ValueError) as error:
             raise IndexFault(
                 f"Encoder {self.name!r}: expected a sentence-transformers model; got: {str(error).splitlines()[0]}. "
@@ -153,21 +158,26 @@ class SentenceTransformerEncoder:
             ) from None
 
 
-@cache
 def load_encoder(name: str, cache_dir: Path) -> Encoder:
-    """`minilm-int8` (default), `minilm-fp32`, `st` (the same weights through sentence-transformers) or `st:<model name or folder>`.
+    """The encoder of a name, one a process. Raises UnknownNameError.
 
-    Or the folder of a `TunedEncoder`. Raises UnknownNameError for anything else.
+    `auto` (default): `minilm-bf16`, the packaged MiniLM on a GPU, where one is found, else `minilm-int8`. `minilm-fp32`; `st`, the same
+    weights through sentence-transformers; `st:<model name or folder>`; or the folder of a `TunedEncoder`.
     """
+    return _opened((ON_GPU if gpu() else PACKAGED[0]) if name == AUTO else name, cache_dir)
+
+
+@cache
+def _opened(name: str, cache_dir: Path) -> Encoder:
     if name in PACKAGED:
         return OnnxEncoder(cache_dir, precision=name.removeprefix("minilm-"))
-    if name == "st":
-        return SentenceTransformerEncoder(str(packaged_model()))
+    if name in (ON_GPU, "st"):
+        return SentenceTransformerEncoder(str(packaged_model()), device="cuda" if name == ON_GPU else "cpu")
     if name.startswith("st:"):
         return SentenceTransformerEncoder(name.removeprefix("st:"))
     if (folder := Path(name).expanduser()).is_dir():
         return TunedEncoder(folder)
-    raise UnknownNameError("encoder", name, [*PACKAGED, "st", "st:<model>", "<folder of a trained encoder>"])
+    raise UnknownNameError("encoder", name, [AUTO, *PACKAGED, ON_GPU, "st", "st:<model>", "<folder of a trained encoder>"])
 
 
 def packaged_model() -> Path:

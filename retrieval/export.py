@@ -13,13 +13,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
+from retrieval.bert import writable, write_bert
+
 
 def export(target: Path, precision: str, model: Path) -> None:
     """Write the Hugging Face model in the folder `model` to `target`; renamed into place when whole."""
     with TemporaryDirectory(dir=target.parent) as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         raw, small = Path(folder) / "fp32.onnx", Path(folder) / "int8.onnx"
-        _to_onnx(model, raw)
+        (write_bert if writable(model) else trace)(model, raw)
         if precision == "int8":
             to_int8(raw, small)
         (small if precision == "int8" else raw).replace(target)
@@ -37,7 +39,8 @@ def to_int8(raw: Path, small: Path) -> None:
         logging.disable(logging.NOTSET)
 
 
-def _to_onnx(model: Path, target: Path) -> None:
+def trace(model: Path, target: Path) -> None:
+    """Write the Hugging Face model in the folder `model` to `target` as torch traces it: whatever kind it is, in any number of texts."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     from transformers import AutoModel

@@ -30,6 +30,7 @@ class OnnxText:
     def __init__(self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1) -> None:
         self._session = open_session(model, threads)
         self._tokenizer = _tokenizer(tokenizer, max_tokens)
+        self._inputs = {given.name for given in self._session.get_inputs()}
         self._kept = lru_cache(maxsize=KEPT)(self._vector)
 
     def vectors(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -38,7 +39,8 @@ class OnnxText:
 
     def _vector(self, text: str) -> NDArray[np.float32]:
         ids = np.array([self._tokenizer.encode(text).ids], np.int64)
-        found: NDArray[np.float32] = self._session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})[0][0]
+        feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
+        found: NDArray[np.float32] = self._session.run(None, {name: feed[name] for name in self._inputs})[0][0]
         found.flags.writeable = False
         return found
 
@@ -52,7 +54,9 @@ def open_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        # The fused operator takes longer than the two that it stands for.
+        slow = ["SkipLayerNormFusion"]
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=slow)
     except Exception as error:  # The library's errors share no base class.
         reason = str(error).splitlines()[0]
         raise IndexFault(f"The exported model in {model.parent} is corrupt: {reason} Delete that folder: it is made anew.") from None

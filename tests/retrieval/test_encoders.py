@@ -96,7 +96,8 @@ def test_only_the_sentence_transformer_loads_torch(encoder_cache):
 def test_an_unknown_name(tmp_path):
     with pytest.raises(
         UnknownNameError,
-        match=r"^No encoder is called 'bert'\. Known: minilm-int8, minilm-fp32, st, st:<model>, <folder of a trained encoder>\.$",
+        match=r"^No encoder is called 'bert'\. Known: auto, minilm-int8, minilm-fp32, minilm-bf16, st, st:<model>, <folder of a trained "
+        r"encoder>\.$",
     ):
         load_encoder("bert", tmp_path)
 

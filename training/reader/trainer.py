@@ -26,9 +26,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from core.errors import SwitchyardError
 from core.types import Passage
 from retrieval.pairs import Pair, encode_pair
+from retrieval.reader_network import ReaderModel
 from training import checkpoints
 from training.reader.data import Example
-from training.reader.network import ReaderModel, pad
+from training.reader.network import pad
 
 if TYPE_CHECKING:
     from training.reader.run import Recipe

@@ -1,0 +1,56 @@
+"""The path of a GPU, as far as it goes without one: on the processor, the torch networks say what the ONNX ones say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.settings import ROOT
+from retrieval.encoder import SentenceTransformerEncoder, load_encoder, packaged_model
+from retrieval.gpu import TorchReader, float_weights, gpu
+from retrieval.reader import Reader
+
+FOLDER = ROOT / "artifacts" / "reader"
+QUESTION = "How long does green tea steep?"
+PASSAGES = [
+    {"title": "Brewing", "text": "Tea is old. Green tea steeps for two minutes. It then turns bitter."},
+    {"title": "Bees", "text": "A worker bee lives for six weeks in summer. In winter she lives for months."},
+    {"title": "Tea", "text": "Green tea and black tea come from one plant, which grows in Assam."},
+]
+
+
+@pytest.mark.skipif(gpu() is not None, reason="there is a GPU here")
+def test_without_a_gpu_the_processor_is_used(encoder_cache):
+    assert load_encoder("auto", encoder_cache) is load_encoder("minilm-int8", encoder_cache)
+
+
+def test_the_reader_says_the_same(minilm):
+    onnx, torch = Reader(FOLDER, minilm), Reader(FOLDER, minilm)
+    torch.__dict__["_network"] = (TorchReader(FOLDER / "model.onnx", packaged_model(), "cpu"), onnx._network[1])
+    for one, other in zip(onnx.read(QUESTION, PASSAGES), torch.read(QUESTION, PASSAGES), strict=True):
+        assert one.answers == pytest.approx(other.answers, abs=0.5)
+        assert [s.score for s in one.sentences] == pytest.approx([s.score for s in other.sentences], abs=2.0), "of -8 to 9"
+    best, same = onnx.rank(QUESTION, PASSAGES)[0], torch.rank(QUESTION, PASSAGES)[0]
+    assert (best.text, best.passage) == (same.text, same.passage) == ("Green tea steeps for two minutes.", 0)
+
+
+def test_the_weights_have_the_names_and_shapes_of_the_network():
+    weights = float_weights(FOLDER / "model.onnx")
+    assert weights["encoder.encoder.layer.0.intermediate.dense.weight"].shape == (1536, 384)
+    assert weights["answers.weight"].shape == (1, 768) and weights["spans.weight"].shape == (2, 384)
+    assert 0.01 < float(np.abs(weights["encoder.encoder.layer.5.attention.self.value.weight"]).mean()) < 0.1
+
+
+def test_a_file_of_another_kind():
+    with pytest.raises(ValueError, match="no bias follows"):
+        float_weights(ROOT / "artifacts" / "routers" / "transformer" / "bank.onnx")
+
+
+def test_the_encoder_in_bfloat16(minilm):
+    half = SentenceTransformerEncoder(str(packaged_model()), device="cuda")
+    half.device = "cpu"
+    half._model.bfloat16()
+    vectors = half.encode([QUESTION, *(p["text"] for p in PASSAGES)])
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
+    whole = load_encoder("st", ROOT).encode([QUESTION, *(p["text"] for p in PASSAGES)])
+    assert (vectors * whole).sum(1).min() > 0.999
