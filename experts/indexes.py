@@ -1,74 +1,91 @@
-"""An expert's index: opened, built when it is missing, stale or corrupt, refused when another encoder wrote it."""
+"""An expert's index: opened, built when it is missing, stale or corrupt, refused when another encoder wrote it.
+
+An index that several machines share is not built anew because the documents of one of them differ: while a new release reaches one after
+the other they would undo each other's work. There `switchyard index` says which documents count.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from core.errors import DocumentError, IndexFault
+from core.types import Passage
 from experts.discovery import Expert
 from retrieval import index as store
 from retrieval.chunking import chunk
+from retrieval.embedding import Encode
 from retrieval.encoder import Encoder
+from retrieval.indexes import Indexes
 from retrieval.loaders import load_folder
 
 
-def open_index(expert: Expert, encoder: Encoder, folder: Path) -> store.Index:
-    """The expert's index under `folder`, built first where that is needed, with one line on stderr.
+def open_index(expert: Expert, encoder: Encoder, indexes: Indexes) -> store.Index:
+    """The expert's index, built first where that is needed, with one line on stderr.
 
     Raises IndexFault when another encoder wrote it, or it cannot be written.
     """
-    state = index_state(expert, encoder, folder)
+    state = index_state(expert, encoder, indexes)
     if state == "foreign":
         raise IndexFault(
             f"The index of {expert.name} was written by another encoder (expected {encoder.fingerprint}). "
             f"Run: switchyard index {expert.name} --force"
         )
-    if state == "ok":
+    if state == "ok" or (state == "stale" and indexes.shared):
         try:
-            return store.load(folder / expert.name)
+            return indexes.load(expert.name)
         except IndexFault:
             state = "corrupt"
     print(f"Building the index of {expert.name} ({state}) ...", file=sys.stderr)
-    return build_index(expert, encoder, folder)
+    return build_index(expert, encoder, indexes)
 
 
-def build_index(expert: Expert, encoder: Encoder, folder: Path, progress: Callable[[int], None] = lambda _: None) -> store.Index:
-    """Build, save and reopen the expert's index. The fusion weight is chosen on its `train` questions."""
+def build_index(
+    expert: Expert,
+    encoder: Encoder,
+    indexes: Indexes,
+    progress: Callable[[int], None] = lambda _: None,
+    encode: Encode | None = None,
+) -> store.Index:
+    """Build, save and reopen the expert's index. The fusion weight is chosen on its `train` questions. For `encode` see `assemble`."""
     corpus = _corpus(expert)  # first: a document that is edited meanwhile must make the index stale
-    passages = chunk(load_folder(expert.corpus))
+    passages = _passages(expert)
     questions = [(item.question, item.document) for item in expert.questions("train")]
-    built = store.assemble(passages, encoder, corpus=corpus, questions=questions, progress=progress)
-    store.save(built, folder / expert.name)
-    return store.load(folder / expert.name)
+    built = store.assemble(passages, encoder, corpus=corpus, questions=questions, progress=progress, encode=encode, hold=indexes.hold)
+    indexes.save(built, expert.name)
+    return indexes.load(expert.name)
 
 
-def unbuildable(expert: Expert, folder: Path) -> str | None:
-    """Why no index of the expert can be built in `folder`, in one line: a document that cannot be read, or a file in the folder's place."""
+def unbuildable(expert: Expert, indexes: Indexes) -> str | None:
+    """Why no index of the expert can be built, in one line: a document that cannot be read, or a file in the folder's place."""
     try:
-        passages = chunk(load_folder(expert.corpus))
+        _passages(expert)
         expert.questions("train")
     except DocumentError as error:
         return str(error)
-    if not passages:
-        return f"Expected at least one document with text in {expert.corpus}; found none. Put documents there."
-    in_the_way = next((p for p in (folder, folder / expert.name) if p.exists() and not p.is_dir()), None)
-    return f"{in_the_way}: expected a folder for the index; that is a file. Move it away." if in_the_way else None
+    return indexes.fault(expert.name)
 
 
-def index_state(expert: Expert, encoder: Encoder, folder: Path, *, whole: bool = False) -> str:
+def index_state(expert: Expert, encoder: Encoder, indexes: Indexes, *, whole: bool = False) -> str:
     """`ok`, `missing`, `stale`, `foreign` or `corrupt` (the last only looked for when `whole`)."""
-    manifest = store.Manifest.read(folder / expert.name)
+    manifest = indexes.manifest(expert.name)
     if manifest is None or manifest.format != store.FORMAT:
         return "missing"
     if manifest.encoder != encoder.fingerprint:
         return "foreign"
     if manifest.corpus != _corpus(expert):
         return "stale"
-    if whole and store.broken_files(folder / expert.name, manifest, whole=True):
+    if whole and indexes.damage(expert.name):
         return "corrupt"
     return "ok"
+
+
+def _passages(expert: Expert) -> list[Passage]:
+    """The expert's documents in pieces. Raises DocumentError where one cannot be read, or none has a text."""
+    passages = chunk(load_folder(expert.corpus))
+    if not passages:
+        raise DocumentError(f"Expected at least one document with text in {expert.corpus}; found none. Put documents there.")
+    return passages
 
 
 def _corpus(expert: Expert) -> str:

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache, cached_property
+from collections.abc import Callable, Hashable, Mapping
+from functools import cache, cached_property, partial
 from pathlib import Path
 from threading import RLock
 
-from filelock import FileLock
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from sqlalchemy import Engine
 from threadpoolctl import threadpool_limits
 
-from core.errors import DocumentError, IndexFault
+from core.errors import DocumentError
 from core.settings import Settings, settings
 from core.types import Tier
 from experts.discovery import Expert, discover, out_of_scope, pick
-from experts.examples import example_files, router_examples, router_files
+from experts.examples import example_files, router_files
 from experts.indexes import open_index
 from graph.confidence import Confidence
 from graph.difficulty import DifficultyRouter
+from graph.fitted import fitted_folder, fitted_safety, fitted_similarity
 from graph.learnt import Learnt
 from graph.policy import Policy, load_policy
 from graph.recommender import Recommender
@@ -31,11 +28,14 @@ from graph.routers.base import Router
 from graph.routers.saved import ABOUT
 from graph.routers.similarity import SimilarityRouter
 from graph.safety import SafetyRules
-from graph.trained import Trained, written
+from graph.tracing import watchers
+from graph.tracing.turnlog import set_up
+from graph.trained import Trained
 from llms.call import stream
-from llms.registry import load_model, tiers
+from llms.registry import load_model, seeing, tiers
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.index import Index, corpus_hash
+from retrieval.indexes import Indexes, open_indexes
 from retrieval.reader import Reader
 from retrieval.vectors import VectorStore
 from store.engine import engine
@@ -53,15 +53,26 @@ class Services:
         self.settings = chosen or settings()
         self._load = load
         self._models: dict[str, BaseChatModel] = {}
-        self._indexes: dict[str, tuple[int, Index]] = {}
+        self._indexes: dict[str, tuple[Hashable, Index]] = {}
         self._lock = RLock()
+        self.watchers = watchers(self.settings)
         # A turn multiplies one vector with a few thousand: waking a pool of BLAS threads for that costs more than it gains.
         threadpool_limits(1, user_api="blas")
 
     @cached_property
     def encoder(self) -> Encoder:
         """The text encoder of questions, passages and examples."""
-        return load_encoder(self.settings.encoder, self.settings.indexes_dir.resolve() / ".encoder")
+        return self.open_encoder()
+
+    @property
+    def open_encoder(self) -> Callable[[], Encoder]:
+        """Opens the encoder, in another process too."""
+        return partial(load_encoder, self.settings.encoder, self.settings.indexes_dir.resolve() / ".encoder")
+
+    @cached_property
+    def indexes(self) -> Indexes:
+        """Where the experts' indexes are kept."""
+        return open_indexes(self.settings, self.encoder)
 
     @cached_property
     def experts(self) -> dict[str, Expert]:
@@ -97,19 +108,7 @@ class Services:
     @cached_property
     def safety(self) -> SafetyRules:
         """The safety rules of all experts, which are learnt on first use."""
-        rules = SafetyRules(self.experts, *router_examples(self.experts, self.settings.experts_dir))
-        fingerprint = self.encoder.fingerprint
-        folder = self._fitted / f"safety-{rules.data}"
-        try:
-            return rules.load(folder, fingerprint) if len(rules) else rules
-        except IndexFault:
-            pass
-        print("Learning the safety rules ...", file=sys.stderr)
-        rules.fit(self.encoder.encode)
-        with _locked(folder.parent):
-            rules.save(folder, fingerprint)
-            _remove_others(folder, "safety-*")
-        return rules
+        return fitted_safety(self)
 
     @cached_property
     def difficulty(self) -> DifficultyRouter | None:
@@ -136,14 +135,20 @@ class Services:
         return pick(self.experts, name)
 
     def index(self, name: str) -> Index:
-        """An expert's index; one that was rebuilt meanwhile is opened anew."""
-        folder = self.settings.indexes_dir
-        with self._lock:
-            kept = self._indexes.get(name)
-            if kept is None or written(folder / name / "manifest.json") != kept[0]:
-                index = open_index(self.expert(name), self.encoder, folder)
-                self._indexes[name] = kept = (written(folder / name / "manifest.json"), index)
+        """An expert's index; one that was rebuilt meanwhile is opened anew, by one thread while the others still read the old one."""
+        kept = self._indexes.get(name)
+        if kept is None:
+            self._lock.acquire()
+        elif kept[0] == self.indexes.version(name) or not self._lock.acquire(blocking=False):
             return kept[1]
+        try:
+            version = self.indexes.version(name)  # before it is opened: what is saved meanwhile is opened at the next question
+            if (kept := self._indexes.get(name)) is None or kept[0] != version:
+                index = open_index(self.expert(name), self.encoder, self.indexes)
+                self._indexes[name] = kept = (version or self.indexes.version(name), index)
+            return kept[1]
+        finally:
+            self._lock.release()
 
     def model(self, spec: str) -> BaseChatModel:
         """The chat model of `spec`. Raises ModelError or InputError."""
@@ -152,12 +157,14 @@ class Services:
                 self._models[spec] = self._load(spec, self.settings, self.reader)
             return self._models[spec]
 
-    def tiers(self, name: str | None, ladder: Mapping[Tier, str] | None = None) -> dict[Tier, str]:
-        """The specs of both tiers for an expert, or in general. An expert's own models stay; else the turn's `ladder` wins, if any."""
+    def tiers(self, name: str | None, ladder: Mapping[Tier, str] | None = None, *, pictures: bool = False) -> dict[Tier, str]:
+        """The specs of both tiers for an expert, or in general. An expert's own models stay; else the turn's `ladder` wins, if any.
+
+        With `pictures` a model that does not see them gives way to the nearest one that does.
+        """
         own = [m for m in (self.settings.expert.get(name), self.expert(name).card.models) if m] if name else []
-        if ladder and not any(m.inferior or m.superior for m in own):
-            return dict(ladder)
-        return tiers(self.settings, *own)
+        chosen = dict(ladder) if ladder and not any(m.inferior or m.superior for m in own) else tiers(self.settings, *own)
+        return {tier: seeing(spec, self.settings) for tier, spec in chosen.items()} if pictures else chosen
 
     def router(self, kind: str | None = None) -> Router:
         """The router of `kind`, by default the one that decides, with what feedback taught it; see `Trained.router`."""
@@ -184,11 +191,6 @@ class Services:
         """The whole answer of a chat model, within the deadline of the settings. Raises ModelError, InputError."""
         return "".join(stream(self.model(spec), spec, Tier.INFERIOR, messages, settings=self.settings))
 
-    @property
-    def _fitted(self) -> Path:
-        """Where what fits itself on first use is kept."""
-        return self.settings.indexes_dir / ".router"
-
     @cached_property
     def examples_hash(self) -> str:
         """Changes whenever an example that the routers learn from does."""
@@ -199,7 +201,7 @@ class Services:
         """Where the similarity router that fits the present examples is kept, whether it is there or not."""
         files = router_files(self.experts, self.settings.experts_dir)
         of = f"{RECIPE}:{self.encoder.fingerprint}:{sorted(self.experts)}"
-        return self._fitted / corpus_hash(files, of)
+        return fitted_folder(self) / corpus_hash(files, of)
 
     def documents(self, label: str) -> VectorStore | None:
         """The vectors of an expert's passages; None for any other label."""
@@ -211,38 +213,11 @@ class Services:
     @cached_property
     def similarity(self) -> SimilarityRouter:
         """The router of the kind `similarity`, which fits itself on first use."""
-        folder = self.router_folder
-        try:
-            return SimilarityRouter.load(folder, self.encoder, self.documents)
-        except IndexFault:
-            pass
-        print("Fitting the router ...", file=sys.stderr)
-        fitted = SimilarityRouter(self.encoder, self.documents).fit(*router_examples(self.experts, self.settings.experts_dir))
-        with _locked(folder.parent):
-            fitted.save(folder)
-            _remove_others(folder, "[0-9a-f]*")
-        return fitted
-
-
-def _remove_others(folder: Path, pattern: str) -> None:
-    """Whatever was learnt from earlier examples."""
-    for other in folder.parent.glob(pattern):
-        if other != folder:
-            shutil.rmtree(other, ignore_errors=True)
-
-
-@contextmanager
-def _locked(home: Path) -> Iterator[None]:
-    """One writer at a time. Raises IndexFault where the folder cannot be written."""
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        with FileLock(home / ".lock"):
-            yield
-    except OSError as error:
-        raise IndexFault(f"Cannot write {home}: {error.strerror}. Set SWITCHYARD_INDEXES to a writable folder.") from None
+        return fitted_similarity(self)
 
 
 @cache
 def services() -> Services:
     """The process's services."""
+    set_up(settings().log)
     return Services()

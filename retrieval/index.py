@@ -20,13 +20,16 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
 from core.errors import DocumentError, IndexFault
+from core.files import write_json
 from core.types import Hit, Passage
+from retrieval.embedding import Encode
 from retrieval.encoder import Encoder, Vectors
 from retrieval.fusion import DEFAULT_WEIGHT, choose_weight, fuse
 from retrieval.lexical import Lexical
@@ -65,6 +68,19 @@ class Manifest:
             return None
 
 
+class Candidates(NamedTuple):
+    """Passages that either part of the search finds, one entry each.
+
+    ids: their numbers. cosines: of their whole texts. dense, lexical: the scores of both parts. sentences: the cosines of their sentences.
+    """
+
+    ids: NDArray[np.int64]
+    cosines: Floats
+    dense: Floats
+    lexical: Floats
+    sentences: list[Floats]
+
+
 class Index:
     """Search over one folder of documents."""
 
@@ -80,23 +96,27 @@ class Index:
 
     def search(self, question: str, vector: Vectors, k: int, *, weight: float | None = None) -> list[Hit]:
         """The `k` best passages, best first. `vector` is the question's, shape (dimensions,); `weight` overrides the index's own."""
-        ids, cosines, dense, lexical = self.candidates(question, vector)
-        fused = fuse(dense, lexical, self.manifest.dense_weight if weight is None else weight)
-        order = np.argsort(-fused, kind="stable")[:k]
-        return [Hit(self.passages[int(ids[i])], float(fused[i]), float(cosines[i])) for i in order]
+        found = self.candidates(question, vector)
+        fused = fuse(found.dense, found.lexical, self.manifest.dense_weight if weight is None else weight)
+        best = np.argsort(-fused, kind="stable")[:k]
+        return [
+            Hit(self.passages[int(found.ids[i])], float(fused[i]), float(found.cosines[i]), tuple(found.sentences[i].tolist()))
+            for i in best
+        ]
 
-    def candidates(self, question: str, vector: Vectors) -> tuple[NDArray[np.int64], Floats, Floats, Floats]:
-        """Passages that either part finds: their ids, the cosines of their whole texts, their dense and their lexical scores."""
+    def candidates(self, question: str, vector: Vectors) -> Candidates:
+        """What either part finds, not yet in order."""
         near, _ = self.vectors.search(vector, CANDIDATES)
         lexical = self.lexical.scores(question)
         k = min(CANDIDATES, len(lexical))
         worded = np.argpartition(-lexical, k - 1)[:k]
         ids = np.union1d(np.searchsorted(self.rows, near, side="right") - 1, worded[lexical[worded] > 0])
         spans = [np.arange(self.rows[i], self.rows[i + 1]) for i in ids]
-        scores = self.vectors.vectors(np.concatenate(spans)) @ vector
+        scores = self.vectors.cosines(np.concatenate(spans), vector)
         first = np.cumsum([0, *(len(span) for span in spans[:-1])])
         cosines = scores[first]
-        return ids, cosines, (cosines + np.maximum.reduceat(scores, first)) / 2, lexical[ids]
+        dense = (cosines + np.maximum.reduceat(scores, first)) / 2
+        return Candidates(ids, cosines, dense, lexical[ids], [own[1:] for own in np.split(scores, first[1:])])
 
 
 def embedded_text(passage: Passage) -> str:
@@ -111,21 +131,25 @@ def assemble(
     corpus: str = "",
     questions: Sequence[Question] = (),
     progress: Callable[[int], None] = lambda _: None,
+    encode: Encode | None = None,
+    hold: Callable[[Vectors], VectorStore] = FaissStore.build,
 ) -> Index:
     """Build an index in memory. `progress` is called with the number of passages just embedded.
 
+    encode: encodes the passages in the encoder's place, see `embedding.encoding`. hold: makes the store of the vectors, see `Indexes.hold`.
     Raises IndexFault when there is nothing to index.
     """
     if not passages:
         raise IndexFault("Expected at least one document with text; found none. Put documents into the expert's corpus folder.")
     texts = [embedded_text(p) for p in passages]
     with_sentences = len(passages) <= SENTENCE_LIMIT
+    groups = [[text, *(sentences(p.text) if with_sentences else [])] for p, text in zip(passages, texts, strict=True)]
     vectors = []
-    for passage, text in zip(passages, texts, strict=True):
-        vectors.append(encoder.encode([text, *(sentences(passage.text) if with_sentences else [])]))
+    for group in encode(groups) if encode else map(encoder.encode, groups):
+        vectors.append(group)
         progress(1)
     rows = np.cumsum([0, *(len(v) for v in vectors)])
-    store, lexical = FaissStore.build(np.concatenate(vectors)), Lexical.build(texts)
+    store, lexical = hold(np.concatenate(vectors)), Lexical.build(texts)
     documents = len({p.document for p in passages})
     draft = Manifest(FORMAT, encoder.fingerprint, corpus, len(passages), documents, DEFAULT_WEIGHT, {})
     weight = tuned_weight(Index(draft, passages, store, rows, lexical), encoder, questions)
@@ -135,11 +159,11 @@ def assemble(
 def tuned_weight(index: Index, encoder: Encoder, questions: Sequence[Question]) -> float:
     """The fusion weight that ranks the right document best on `questions`."""
     found = [(index.candidates(text, encoder.encode([text])[0]), document) for text, document in questions]
-    documents = [[index.passages[int(i)].document for i in ids] for (ids, *_), _ in found]
+    documents = [[index.passages[int(i)].document for i in candidates.ids] for candidates, _ in found]
 
     def rank(q: int, weight: float) -> int | None:
-        (_, _, dense, lexical), right = found[q]
-        order = np.argsort(-fuse(dense, lexical, weight), kind="stable")
+        candidates, right = found[q]
+        order = np.argsort(-fuse(candidates.dense, candidates.lexical, weight), kind="stable")
         return next((n for n, i in enumerate(order, 1) if documents[q][i] == right), None)
 
     return choose_weight(rank, range(len(found)))
@@ -172,7 +196,7 @@ def _write(index: Index, folder: Path, fresh: Path) -> None:
         (folder / "bm25").mkdir(exist_ok=True)
         for name in checksums:
             (fresh / name).replace(folder / name)
-        _write_whole(folder / "manifest.json", json.dumps(asdict(replace(index.manifest, checksums=checksums)), indent=1))
+        write_json(folder / "manifest.json", asdict(replace(index.manifest, checksums=checksums)))
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
@@ -227,12 +251,3 @@ def corpus_hash(files: Sequence[Path], extra: str = "") -> str:
 def _checksum(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    fresh = path.with_suffix(".tmp")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

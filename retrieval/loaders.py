@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DocumentError
+from core.text import plain
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n(.*))?\Z", re.DOTALL | re.MULTILINE)
 _BLOCKS = ["p", "li", "dt", "dd", "div", "section", "article", "blockquote", "pre", "table", "tr", "caption", "figcaption", "br"]
@@ -151,8 +152,10 @@ def _jsonl(path: Path, name: str) -> Iterator[Document]:
 
 
 def _sound(doc: Document) -> Document:
-    """Without halves of surrogate pairs, which PDF, JSON and names of files can hold and UTF-8 cannot."""
-    ident, title, text, source = (field.encode("utf-8", "replace").decode() for field in (doc.id, doc.title, doc.text, doc.source))
+    """Without what a reader does not see and a model would: hidden words must not enter the passages."""
+    fields = (doc.id, doc.title, doc.text, doc.source)
+    # Halves of surrogate pairs, which names of files can hold, become question marks: two names stay two.
+    ident, title, text, source = (plain(field.encode("utf-8", "replace").decode()) for field in fields)
     return replace(doc, id=ident, title=title, text=text, source=source)
 
 

@@ -1,7 +1,8 @@
-"""The vector store: a Protocol, and FAISS behind it."""
+"""The vector store: a Protocol, and FAISS behind it. Qdrant, the store of several machines, is in qdrant.py."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,28 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval.encoder import Vectors
+from retrieval.gpu import gpu
 
 # One question is searched on one thread: a pool that wakes for each question costs more than it gains.
 faiss.omp_set_num_threads(1)
 
 FLAT_LIMIT = 150_000
 """Up to here an exact scan takes a few milliseconds; above it, an inverted file with 8-bit codes."""
+PROBED = 128
+"""So many of its lists are searched: more find more, and take longer (benchmarks.search)."""
+Ids = NDArray[np.int64]
+Cosines = NDArray[np.float32]
 
 
 class VectorStore(Protocol):
-    """Nearest neighbours by inner product of unit vectors."""
+    """Nearest neighbours by inner product of unit vectors, numbered from 0. Its contract: tests/retrieval/test_vectors.py."""
 
     def __len__(self) -> int:
         """Number of vectors."""
 
-    def search(self, vector: Vectors, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        """(ids, cosines) of the `k` nearest to one vector of shape (dimensions,), best first; fewer when the store is smaller."""
+    def search(self, vector: Vectors, k: int) -> tuple[Ids, Cosines]:
+        """(ids, cosines) of the `k` nearest to one vector of shape (dimensions,), best first; fewer when the store is smaller.
 
-    def vectors(self, ids: NDArray[np.int64]) -> Vectors:
+        Raises ValueError for a vector of another shape.
+        """
+
+    def cosines(self, ids: Ids, vector: Vectors) -> Cosines:
+        """The cosines of the stored vectors `ids` with one vector, shape (len(ids),). Raises ValueError as `search` does."""
+
+    def vectors(self, ids: Ids) -> Vectors:
         """The stored vectors of `ids`, shape (len(ids), dimensions)."""
 
     def save(self, path: Path) -> None:
-        """Write the store to `path`."""
+        """Write the vectors to the file `path`, which `FaissStore.load` opens."""
 
 
 class FaissStore:
@@ -44,19 +56,23 @@ class FaissStore:
     def build(cls, vectors: Vectors) -> FaissStore:
         """Index `vectors`, shape (n, dimensions), rows of unit length."""
         n, dimensions = vectors.shape
-        index: Any
         if n <= FLAT_LIMIT:
-            index = faiss.IndexFlatIP(dimensions)
-        else:
-            lists = int(4 * n**0.5)
-            quantiser = faiss.IndexFlatIP(dimensions)
-            index = faiss.IndexIVFScalarQuantizer(quantiser, dimensions, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
-            sample = np.random.default_rng(0).permutation(n)[: 40 * lists]
-            index.train(vectors[sample])
-            index.nprobe = 32
+            return cls.exact(vectors)
+        lists = int(2 * n**0.5)
+        quantiser = faiss.IndexFlatIP(dimensions)
+        index: Any = faiss.IndexIVFScalarQuantizer(quantiser, dimensions, lists, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT)
+        sample = np.random.default_rng(0).permutation(n)[: 40 * lists]
+        index.train(vectors[sample])
+        index.nprobe = min(PROBED, lists)
         index.add(vectors)
-        if n > FLAT_LIMIT:
-            index.make_direct_map()
+        index.make_direct_map()
+        return cls(index)
+
+    @classmethod
+    def exact(cls, vectors: Vectors) -> FaissStore:
+        """Like `build`, but every bit of the vectors is kept, however many there are."""
+        index: Any = faiss.IndexFlatIP(vectors.shape[1])
+        index.add(vectors)
         return cls(index)
 
     @classmethod
@@ -71,13 +87,33 @@ class FaissStore:
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def search(self, vector: Vectors, k: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    def search(self, vector: Vectors, k: int) -> tuple[Ids, Cosines]:
         """See `VectorStore.search`."""
-        scores, ids = self._index.search(vector[None, :], min(k, len(self)))
+        check_shape(vector, self._index.d)
+        scores, ids = self._searched.search(vector[None, :], min(k, len(self)))
         found = ids[0] >= 0
         return ids[0][found], scores[0][found]
 
-    def vectors(self, ids: NDArray[np.int64]) -> Vectors:
+    @cached_property
+    def _searched(self) -> Any:
+        """The index, or its copy on a GPU."""
+        if not (gpu() and faiss.get_num_gpus()):
+            return self._index
+        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, self._index)
+
+    def cosines(self, ids: Ids, vector: Vectors) -> Cosines:
+        """See `VectorStore.cosines`."""
+        check_shape(vector, self._index.d)
+        found: Cosines = self.vectors(ids) @ vector
+        return found
+
+    def vectors(self, ids: Ids) -> Vectors:
         """See `VectorStore.vectors`."""
         found: Vectors = self._index.reconstruct_batch(ids)
         return found
+
+
+def check_shape(vector: Vectors, dimensions: int) -> None:
+    """Raises ValueError when `vector` is not one vector of `dimensions` numbers."""
+    if vector.shape != (dimensions,):
+        raise ValueError(f"Expected one vector of shape ({dimensions},); got {vector.shape}.")

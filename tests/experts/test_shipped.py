@@ -9,6 +9,7 @@ from core.settings import ROOT
 from core.types import OUT_OF_SCOPE
 from experts.discovery import RESERVED, SPLITS, discover, labelled_texts, out_of_scope
 from experts.indexes import open_index
+from retrieval.indexes import FolderIndexes
 from retrieval.loaders import load_folder
 from retrieval.text import contains_key, normalise, words
 
@@ -127,7 +128,7 @@ def test_safety_rules_have_examples_on_both_sides(expert):
 
 
 def test_fused_is_never_a_point_below_the_better_part(expert, minilm):
-    index = open_index(expert, minilm, ROOT / "indexes")
+    index = open_index(expert, minilm, FolderIndexes(ROOT / "indexes"))
     questions = expert.questions("train")
     vectors = minilm.encode([q.question for q in questions])
 

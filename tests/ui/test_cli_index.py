@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from core.settings import ROOT
+from tests.retrieval.qdrant_server import serve
 
 
 def test_indexes_are_built_checked_and_left_alone(own_switchyard, own_experts):
@@ -45,6 +47,44 @@ def test_what_is_not_ok_is_named_with_what_mends_it(own_switchyard, own_experts)
     assert own_switchyard("index", "--check").status == 0
 
 
+def test_workers_build_the_same_index_bit_by_bit(own_switchyard, own_experts):
+    def files(*options):
+        assert own_switchyard("index", "tea", "--force", *options).status == 0
+        folder = own_experts.indexes_dir / "tea"
+        return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+    alone, together = files("--workers", "1"), files("--workers", "2")
+    assert sorted(alone) == sorted(together)
+    assert [name for name in alone if alone[name] != together[name]] == []
+    assert own_switchyard("index", "--workers", "0").status == 2
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
+def test_ctrl_c_leaves_the_old_index_and_no_process(own_switchyard, own_experts):
+    assert own_switchyard("index", "tea").status == 0
+    for n in range(300):
+        (own_experts.experts_dir / "tea" / "corpus" / f"more-{n}.md").write_text(f"# Tea {n}\n" + f"Tea number {n} is green. " * 40)
+    manifest = (own_experts.indexes_dir / "tea" / "manifest.json").read_bytes()
+    command = [sys.executable, "-m", "ui.cli", "index", "tea", "--workers", "2"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    parent = subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True, **pipes)
+    children, until = [], time.monotonic() + 60
+    while len(children) < 3 and time.monotonic() < until:  # two workers, and the standard library's own keeper of resources
+        time.sleep(0.1)
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    os.killpg(parent.pid, signal.SIGINT)
+    out, said = parent.communicate(timeout=60)
+    assert (parent.returncode, out) == (130, "")
+    assert said.splitlines()[-1] == "Interrupted."
+    assert "Traceback" not in said
+    until = time.monotonic() + 10
+    while (left := [pid for pid in children if Path(f"/proc/{pid}").exists()]) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert left == []
+    assert (own_experts.indexes_dir / "tea" / "manifest.json").read_bytes() == manifest
+    assert list((own_experts.indexes_dir / "tea").glob(".new-*")) == []
+
+
 def test_an_unknown_expert_has_no_index(switchyard):
     result = switchyard("index", "cats")
     assert (result.status, result.err) == (2, "Error: No expert is called 'cats'. Known: bees, tea.\n")
@@ -71,6 +111,31 @@ def test_doctor_finds_everything_well(switchyard, monkeypatch):
     assert printed.status == 0
     assert "secret" not in printed.out
     assert printed.out.splitlines()[-1].startswith("Ready.")
+
+
+def test_doctor_looks_at_qdrant(own_switchyard, own_experts, monkeypatch):
+    with serve(key="sk-very-secret") as server:
+        monkeypatch.setenv("SWITCHYARD_QDRANT_URL", server.url)
+        monkeypatch.setenv("QDRANT_API_KEY", "sk-very-secret")
+        assert own_switchyard("index").status == 0
+        assert not (own_experts.indexes_dir / "tea").exists()
+        (own_experts.experts_dir / "tea" / "corpus" / "more.md").write_text("# More\nTea is a drink.")
+        status, ok, found = doctor(own_switchyard)
+        assert (status, ok) == (0, True)
+        assert found["store", "vectors"]["detail"] == f"{server.url}: Qdrant 1.20.0"
+        assert found["experts", "bees"]["detail"] == "4 documents, 8 passages"
+        assert found["experts", "tea"] == {
+            "area": "experts",
+            "name": "tea",
+            "state": "note",
+            "detail": "its shared index is of other documents than this machine's, and answers: 4 documents, 8 passages",
+            "todo": "switchyard index tea",
+        }
+        monkeypatch.setenv("QDRANT_API_KEY", "sk-very-wrong")
+        status, ok, found = doctor(own_switchyard)
+        assert (status, ok) == (1, False)
+        assert found["store", "vectors"]["detail"] == "Qdrant refused the key. Set QDRANT_API_KEY to one that may read and write."
+        assert "sk-very" not in json.dumps(list(found.values()))
 
 
 def test_doctor_names_what_keeps_it_from_answering(own_switchyard, own_experts, monkeypatch, tmp_path):

@@ -26,6 +26,10 @@ def index(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Build nothing: say what state each index is in.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build anew whatever the state.")] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Processes that encode passages; default: as many as are worth it.", show_default=False),
+    ] = None,
 ) -> None:
     """Build the indexes of the experts and fit the router."""
     from graph.services import services
@@ -35,10 +39,10 @@ def index(
     if check:
         report(shared, chosen)
     else:
-        build(shared, chosen, force=force)
+        build(shared, chosen, force=force, workers=workers)
 
 
-def build(shared: Services, experts: Iterable[Expert], *, force: bool = False) -> None:
+def build(shared: Services, experts: Iterable[Expert], *, force: bool = False, workers: int | None = None) -> None:
     """Build what is missing, stale or corrupt (everything with `force`), and fit the router.
 
     An expert whose documents cannot be read is named, and the others are built. Raises IndexFault for an index that another encoder
@@ -47,7 +51,7 @@ def build(shared: Services, experts: Iterable[Expert], *, force: bool = False) -
     left_out = []
     for expert in experts:
         try:
-            _build_if_needed(shared, expert, force=force)
+            _build_if_needed(shared, expert, force, workers)
         except DocumentError as error:
             say(f"{expert.name}: {error}", style="red")
             left_out.append(expert.name)
@@ -60,14 +64,14 @@ def build(shared: Services, experts: Iterable[Expert], *, force: bool = False) -
         raise DocumentError(f"Without an index, and so not to be asked: {', '.join(left_out)}. Mend the documents, then run it again.")
 
 
-def _build_if_needed(shared: Services, expert: Expert, *, force: bool) -> None:
+def _build_if_needed(shared: Services, expert: Expert, force: bool, workers: int | None) -> None:
     from experts.indexes import index_state
 
-    state = index_state(expert, shared.encoder, shared.settings.indexes_dir, whole=True)
+    state = index_state(expert, shared.encoder, shared.indexes, whole=True)
     if state == "foreign" and not force:
         raise IndexFault(f"The index of {expert.name} was written by another encoder. Run: switchyard index {expert.name} --force")
     if state != "ok" or force:
-        _build_one(shared, expert)
+        _build_one(shared, expert, workers)
     else:
         OUT.print(f"{expert.name}: up to date, {contents(shared, expert.name)}")
 
@@ -78,12 +82,12 @@ def report(shared: Services, experts: Iterable[Expert]) -> None:
 
     ill = False
     for expert in experts:
-        folder, name = shared.settings.indexes_dir, expert.name
-        if fault := unbuildable(expert, folder):
+        name = expert.name
+        if fault := unbuildable(expert, shared.indexes):
             OUT.print(f"{name}: {fault}", soft_wrap=True)
             ill = True
             continue
-        state = index_state(expert, shared.encoder, folder, whole=True)
+        state = index_state(expert, shared.encoder, shared.indexes, whole=True)
         OUT.print(f"{name}: {state}, {contents(shared, name)}" if state == "ok" else f"{name}: {state}. Run: {remedy(name, state)}")
         ill |= state != "ok"
     if ill:
@@ -97,23 +101,22 @@ def remedy(name: str, state: str) -> str:
 
 def contents(shared: Services, name: str) -> str:
     """How much the index of an expert holds. Raises IndexFault when there is none."""
-    from retrieval.index import Manifest
-
-    folder = shared.settings.indexes_dir / name
-    if manifest := Manifest.read(folder):
+    if manifest := shared.indexes.manifest(name):
         return f"{count(manifest.documents, 'document')}, {count(manifest.passages, 'passage')}"
-    raise IndexFault(f"{folder} holds no index. Run: {remedy(name, 'missing')}")
+    raise IndexFault(f"There is no index of {name}. Run: {remedy(name, 'missing')}")
 
 
-def _build_one(shared: Services, expert: Expert) -> None:
+def _build_one(shared: Services, expert: Expert, workers: int | None) -> None:
     from experts.indexes import build_index
     from retrieval.chunking import chunk
+    from retrieval.embedding import default_workers, encoding
     from retrieval.loaders import load_folder
 
     started = time.perf_counter()
     # Reading the documents twice costs little beside encoding them, and tells how long the bar is.
     passages = len(chunk(load_folder(expert.corpus)))
-    with progress() as bar:
+    shared.encoder.encode(["The first text loads the model, or exports it: not in each of the processes."])
+    with encoding(shared.open_encoder, workers or default_workers(shared.encoder, passages)) as encode, progress() as bar:
         task = bar.add_task(expert.name, total=passages)
-        build_index(expert, shared.encoder, shared.settings.indexes_dir, lambda n: bar.advance(task, n))
+        build_index(expert, shared.encoder, shared.indexes, lambda n: bar.advance(task, n), encode)
     OUT.print(f"{expert.name}: built in {time.perf_counter() - started:.1f} s, {contents(shared, expert.name)}")

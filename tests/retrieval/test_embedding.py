@@ -1,0 +1,126 @@
+"""A corpus encoded by several processes: the same bits, and nobody left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.errors import IndexFault
+from core.settings import ROOT
+from retrieval.embedding import default_workers, encoding
+from retrieval.encoder import SentenceTransformerEncoder, load_encoder
+from tests.conftest import WordEncoder
+
+TEXTS = [
+    "Green tea steeps for two minutes.",
+    "Honey keeps for years.",
+    "",
+    "Bees dance when they have found a meadow, and the others follow.",
+]
+GROUPS = [[TEXTS[n % 4], *TEXTS[: n % 3]] for n in range(30)]
+BUSY = """
+import os, sys, time
+from retrieval.embedding import encoding
+
+class Slow:
+    def encode(self, texts):
+        print(os.getpid(), flush=True)
+        time.sleep(0.2)
+        return texts
+
+if __name__ == "__main__":
+    with encoding(Slow, 2) as encode:
+        for _ in encode([["x"]] * 1000):
+            pass
+"""
+
+
+class Masked(WordEncoder):
+    def encode(self, texts):
+        return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+class Fatal(WordEncoder):
+    def encode(self, texts):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Faulty(WordEncoder):
+    def encode(self, texts):
+        raise IndexFault("The model is corrupt.")
+
+
+def test_two_processes_give_the_bits_of_one(encoder_cache):
+    opener = partial(load_encoder, "minilm-int8", encoder_cache)
+    found = []
+    for workers in (1, 2):
+        with encoding(opener, workers) as encode:
+            found.append(list(encode(GROUPS)))
+    assert [len(v) for v in found[1]] == [len(g) for g in GROUPS]
+    assert np.concatenate(found[0]).tobytes() == np.concatenate(found[1]).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("opener", "said"),
+    [
+        (
+            Fatal,
+            "A process that encodes passages was killed; nothing was written. Is there enough memory? Run it again with fewer --workers.",
+        ),
+        (Faulty, "The model is corrupt."),
+    ],
+)
+def test_a_worker_that_fails_is_one_line(opener, said):
+    with encoding(opener, 2) as encode, pytest.raises(IndexFault) as caught:
+        list(encode(GROUPS))
+    assert str(caught.value) == said
+
+
+def test_ctrl_c_is_for_the_first_process_alone():
+    with encoding(Masked, 2) as encode:
+        assert set(encode(GROUPS)) == {True}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def alive(pid):
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 1), (signal.SIGKILL, -signal.SIGKILL)], ids=["interrupted", "killed"])
+def test_no_process_is_left_behind(sent, status, tmp_path):
+    (tmp_path / "busy.py").write_text(BUSY)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    parent = subprocess.Popen(
+        [sys.executable, tmp_path / "busy.py"], env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True, **pipes
+    )
+    workers = set()
+    try:
+        while len(workers) < 2:
+            workers.add(int(parent.stdout.readline()))
+    finally:
+        # As a terminal does it: Ctrl-C goes to every process. A kill hits one.
+        os.killpg(parent.pid, sent) if sent == signal.SIGINT else parent.kill()
+        _, said = parent.communicate(timeout=60)
+    assert parent.returncode in (status, -sent)
+    assert said.count("Traceback") == (1 if sent == signal.SIGINT else 0), said  # the parent's own
+    until = time.monotonic() + 10
+    while any(map(alive, workers)) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not any(map(alive, workers))
+
+
+@pytest.mark.parametrize(("passages", "cores", "workers"), [(0, 8, 1), (499, 8, 1), (500, 8, 2), (10_000, 8, 8), (10_000, 1, 1)])
+def test_small_corpora_are_encoded_here(monkeypatch, passages, cores, workers):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores))
+    assert default_workers(WordEncoder(), passages) == workers
+    assert default_workers(SentenceTransformerEncoder("any"), passages) == 1
