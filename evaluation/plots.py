@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from evaluation.metrics import Bin
     from evaluation.tradeoff import Tradeoff
 
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A200")
-_GREYS = ("#4d4d4d", "#8c8c8c", "#b3b3b3", "#d0d0d0")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#B8A200")
+GREYS = ("#4d4d4d", "#8c8c8c", "#b3b3b3", "#d0d0d0")
 NAME_APART = 0.025
 """Mean scores between two names on a plot of models."""
 _DASHES = ("--", ":", "-.", (0, (5, 1)))
@@ -42,7 +42,7 @@ class _Style:
 
 def plots(report: Report) -> list[Plot]:
     """Each plot that the report has data for."""
-    return [Plot(f"{report.suite}-{name}", shows, _png(figure)) for name, shows, figure in _figures(report)]
+    return [Plot(f"{report.suite}-{name}", shows, png(figure)) for name, shows, figure in _figures(report)]
 
 
 def _figures(report: Report) -> Iterator[tuple[str, str, Figure]]:
@@ -63,8 +63,8 @@ def _styles(report: Report) -> dict[str, _Style]:
     """A style for each system, the same in all plots of a report: by name, so that a better run does not repaint it."""
     learnt = sorted(r.name for r in report.results if not r.baseline)
     known = sorted(r.name for r in report.results if r.baseline)
-    styles = {name: _Style(_COLOURS[n % len(_COLOURS)], "-", 2.0) for n, name in enumerate(learnt)}
-    return styles | {name: _Style(_GREYS[n % len(_GREYS)], _DASHES[n % len(_DASHES)], 1.3) for n, name in enumerate(known)}
+    styles = {name: _Style(COLOURS[n % len(COLOURS)], "-", 2.0) for n, name in enumerate(learnt)}
+    return styles | {name: _Style(GREYS[n % len(GREYS)], _DASHES[n % len(_DASHES)], 1.3) for n, name in enumerate(known)}
 
 
 def _axes(width: float, height: float) -> tuple[Figure, Axes]:
@@ -150,9 +150,9 @@ def _tradeoff(report: Report, found: Tradeoff) -> Figure:
 
 def _reliability(bins: list[Bin]) -> Figure:
     figure, axes = _axes(4.6, 4.2)
-    axes.plot([0, 1], [0, 1], color=_GREYS[1], linewidth=1, linestyle="--", label="perfectly calibrated")
+    axes.plot([0, 1], [0, 1], color=GREYS[1], linewidth=1, linestyle="--", label="perfectly calibrated")
     axes.plot(
-        [b.confidence for b in bins], [b.accuracy for b in bins], marker="o", color=_COLOURS[0], label=f"{len(bins)} bins of equal mass"
+        [b.confidence for b in bins], [b.accuracy for b in bins], marker="o", color=COLOURS[0], label=f"{len(bins)} bins of equal mass"
     )
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="confidence", ylabel="share that is right", title="Reliability")
     axes.grid(color="#e6e6e6")
@@ -194,7 +194,8 @@ def _confusion(confusion: Confusion) -> Figure:
     return figure
 
 
-def _png(figure: Figure) -> bytes:
+def png(figure: Figure) -> bytes:
+    """The picture as a file."""
     out = io.BytesIO()
     # Without the software's version, equal numbers give equal files.
     figure.savefig(out, format="png", dpi=110, metadata={"Software": None})

@@ -1,1 +1,1 @@
-"""The pages "Evaluation" and "Models": measured numbers, for people who would rather look than read."""
+"""The pages "Evaluation", "Models" and "Runs": what was measured and what was decided, for people who would rather look than read."""

@@ -12,6 +12,8 @@ from ui.chat.figures import counted
 from ui.reports.catalogue import Entry
 from ui.reports.stored import Plot, Suite, System
 
+MEASURED = ("quality", "cost", "measured on")
+"""Columns that are empty until a recommender has been trained."""
 LONGEST = 400
 MOST_LABELS = 12
 """Metrics of one family (recall.tea, recall.bees ...) above which they are left to the file."""
@@ -41,9 +43,9 @@ def facts(suite: Suite) -> str:
 def results(suite: Suite) -> str:
     """Systems by metrics, best first, baselines quieter."""
     names = shown_metrics(suite.results)
-    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in [*names, "p50 ms", "p95 ms"])
+    heads = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in [*names, "p50 ms", "p95 ms"])
     rows = "".join(_row(system, names) for system in suite.results)
-    return _table(f'<thead><tr><th scope="col">system</th>{heads}</tr></thead><tbody>{rows}</tbody>', "Results")
+    return table(f'<thead><tr><th scope="col">system</th>{heads}</tr></thead><tbody>{rows}</tbody>', "Results")
 
 
 def shown_metrics(systems: Sequence[System]) -> list[str]:
@@ -66,7 +68,7 @@ def _value(value: float | None, interval: tuple[float, float] | None, digits: in
     if value is None:
         return ""
     span = f"<small>{interval[0]:.{digits}f} to {interval[1]:.{digits}f}</small>" if interval else ""
-    return f"{value:,.{digits}f}{span}"
+    return f"{round(value, digits) + 0.0:,.{digits}f}{span}"  # + 0.0: without the sign of a rounded -0
 
 
 def plots(found: Sequence[Plot]) -> str:
@@ -102,12 +104,14 @@ def _short(value: Any) -> str:
 
 def models(entries: Sequence[Entry]) -> str:
     """The models that can be asked, and those that cannot with the reason."""
-    heads = "".join(f'<th scope="col">{name}</th>' for name in ("model", "role", "USD per 1 M tokens", "quality", "cost", "measured on"))
-    rows = "".join(_model(entry) for entry in entries)
-    return _table(f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>", "Models")
+    measured = any(entry.measured for entry in entries)
+    names = ["role", "USD per 1 M tokens", *(MEASURED if measured else ())]
+    heads = "".join(f'<th scope="col">{name}</th>' for name in ["model", *names])
+    rows = "".join(_model(entry, names) for entry in entries)
+    return table(f"<thead><tr>{heads}</tr></thead><tbody>{rows}</tbody>", "Models")
 
 
-def _model(entry: Entry) -> str:
+def _model(entry: Entry, names: Sequence[str]) -> str:
     missing = "" if entry.problem is None else f"<small>{escape(entry.problem)}</small>"
     sign, kind = ("●", "") if entry.problem is None else ("○", ' class="rp-baseline"')
     said = "can be used" if entry.problem is None else "not available"
@@ -120,7 +124,9 @@ def _model(entry: Entry) -> str:
         escape(usd(entry.cost_usd)) if entry.measured else "",
         counted(entry.measured, "prompt") if entry.measured else "",
     )
-    return f'<tr{kind}><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+    # On a narrow screen each cell says itself what it is.
+    named = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, cells, strict=False))
+    return f'<tr{kind}><th scope="row">{first}</th>{named}</tr>'
 
 
 def recommendation(found: Recommendation) -> str:
@@ -152,5 +158,6 @@ def usd(cost: float | None) -> str:
     return "cost unknown" if cost is None else f"${cost:.2g}" if cost else "free"
 
 
-def _table(inner: str, name: str) -> str:
+def table(inner: str, name: str) -> str:
+    """A table that scrolls sideways by itself. name: what it is called for those who do not see it."""
     return f'<div class="rp-scroll" tabindex="0" role="region" aria-label="{name}"><table>{inner}</table></div>'

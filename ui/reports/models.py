@@ -14,7 +14,7 @@ from graph.services import Services, services
 from ui.reports import markup
 from ui.reports.catalogue import entries
 
-ABOUT = "Which models can be asked, what they cost, and how good they were on measured prompts."
+ABOUT = "The inferior model answers first; the superior one is asked when that answer is not sure enough. Keys and models are set in .env."
 NONE = "No recommender is trained yet. Measured answers of several models teach one which model suits which prompt:"
 WORTH, BUDGET, FLOOR = "Quality for its cost", "Quality within a budget", "The cheapest that is good enough"
 
