@@ -1,14 +1,14 @@
-"""What a call costs: the shipped list prices, and a user's own in SWITCHYARD_HOME/prices.toml, which win entry by entry."""
+"""What a call costs, and which models see pictures: the shipped list, and a user's own in SWITCHYARD_HOME/prices.toml, which wins."""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from core.errors import InputError
 
@@ -28,12 +28,27 @@ class Price(BaseModel):
         return (input_tokens * self.input + output_tokens * self.output) / 1e6
 
 
+class _Entry(BaseModel):
+    """Of the file: a price, or what the model sees, or both."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    input: float | None = None
+    output: float | None = None
+    vision: StrictBool | None = None
+
+    @property
+    def price(self) -> dict[str, float]:
+        """What it says of a price."""
+        return self.model_dump(include={"input", "output"}, exclude_none=True)
+
+
 @dataclass(frozen=True, slots=True)
 class PriceList:
-    """Prices by model. `as_of`: their date, as the file states it; empty where it does not."""
+    """Prices by model. `as_of`: their date, as the file states it; empty where it does not. vision: of those that the file says it of."""
 
     as_of: str
     prices: Mapping[str, Price]
+    vision: Mapping[str, bool] = field(default_factory=dict)
 
 
 def cost_usd(spec: str, input_tokens: int, output_tokens: int, home: Path) -> float | None:
@@ -43,10 +58,25 @@ def cost_usd(spec: str, input_tokens: int, output_tokens: int, home: Path) -> fl
     """
     if spec.startswith(_FREE):
         return 0.0
+    price = next((listed.prices[spec] for listed in _lists(home) if spec in listed.prices), None)
+    return None if price is None else price.usd(input_tokens, output_tokens)
+
+
+def sees(spec: str, home: Path) -> bool:
+    """Whether a model takes pictures. Local ones do not, and neither do those that no list says it of.
+
+    Raises InputError when the user's prices.toml cannot be used.
+    """
+    return not spec.startswith("local:") and next((listed.vision[spec] for listed in _lists(home) if spec in listed.vision), False)
+
+
+def _lists(home: Path) -> Iterator[PriceList]:
+    """The user's own, and then the shipped one."""
     own = home / _SHIPPED.name
     # Read afresh each time, so that a running server sees a corrected price; it is a small file beside a model call.
-    price = (read_prices(own).prices.get(spec) if own.exists() else None) or shipped().prices.get(spec)
-    return None if price is None else price.usd(input_tokens, output_tokens)
+    if own.exists():
+        yield read_prices(own)
+    yield shipped()
 
 
 @cache
@@ -63,10 +93,13 @@ def read_prices(path: Path) -> PriceList:
         raise InputError(f"{path} is not readable TOML: {error}") from None
     as_of = str(entries.pop("as_of", ""))
     try:
-        return PriceList(as_of, {spec: Price.model_validate(entry) for spec, entry in entries.items()})
+        listed = {spec: _Entry.model_validate(entry) for spec, entry in entries.items()}
+        prices = {spec: Price.model_validate(entry.price) for spec, entry in listed.items() if entry.price or entry.vision is None}
+        return PriceList(as_of, prices, {spec: entry.vision for spec, entry in listed.items() if entry.vision is not None})
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "an entry"
         raise InputError(
-            f'{path}: {where}: {problem["msg"]}. Expected ["provider:name"] with input and output in USD per 1 M tokens.'
+            f'{path}: {where}: {problem["msg"]}. Expected ["provider:name"] with input and output in USD per 1 M tokens, '
+            "vision = true or false, or all three."
         ) from None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from core.errors import InputError, MissingKeyError, SwitchyardError
 from core.settings import PROVIDER_KEYS, ExpertModels, Settings
 from core.types import Tier
+from llms.prices import sees
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -81,6 +82,11 @@ def fallbacks(spec: str, settings: Settings) -> list[str]:
     """
     candidates = [s for s in _known(settings, tier_of(spec, settings)) if s not in (spec, READER) and _problem(s, settings) is None]
     return candidates if spec == READER else [*candidates, READER]
+
+
+def seeing(spec: str, settings: Settings) -> str:
+    """The model for a question with pictures: `spec` where it sees them, else its first fallback that does; `spec` where none does."""
+    return next((each for each in (spec, *fallbacks(spec, settings)) if sees(each, settings.home)), spec)
 
 
 def configured(settings: Settings, *named: str) -> list[tuple[str, str | None]]:

@@ -12,8 +12,8 @@ import llms
 from core.errors import InputError, MissingKeyError
 from core.settings import ExpertModels, Settings
 from core.types import Tier
-from llms.prices import cost_usd
-from llms.registry import configured, default_tiers, fallbacks, load_model, parse, tiers
+from llms.prices import cost_usd, sees
+from llms.registry import configured, default_tiers, fallbacks, load_model, parse, seeing, tiers
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCAL = {Tier.INFERIOR: "local:reader", Tier.SUPERIOR: "local:deep-reader"}
@@ -151,12 +151,49 @@ def test_an_unknown_price_is_none_and_a_users_own_wins_entry_by_entry(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text", ["input = ", '["openai:x"]\ninput = 1\n', '["openai:x"]\ninput = -1\noutput = 1\n', "[x]\ninput = true\nout = 1\n"]
+    "text",
+    [
+        '["openai:x"]\n',
+        '["openai:x"]\nvision = "yes"\n',
+        "input = ",
+        '["openai:x"]\ninput = 1\n',
+        '["openai:x"]\ninput = -1\noutput = 1\n',
+        "[x]\ninput = true\nout = 1\n",
+    ],
 )
 def test_a_users_list_that_cannot_be_used_is_named(text, tmp_path):
     (tmp_path / "prices.toml").write_text(text)
     with pytest.raises(InputError, match=r"prices\.toml"):
         cost_usd("openai:x", 1, 1, tmp_path)
+
+
+SEE = {spec for spec in PRICES if spec.startswith(("openai:", "google_genai:"))}
+
+
+@pytest.mark.parametrize("spec", [*PRICES, "openai:new"])
+def test_which_models_see(spec, tmp_path):
+    assert sees(spec, tmp_path) is (spec in SEE)
+
+
+def test_a_user_says_which_models_see_with_a_price_or_without(tmp_path):
+    entries = ['["openai:llava"]\nvision = true\n', '["openai:gpt-5"]\ninput = 3\noutput = 4\n', '["openai:gpt-4o"]\nvision = false\n']
+    (tmp_path / "prices.toml").write_text("".join(entries) + '["local:reader"]\nvision = true\n')
+    found = {spec: sees(spec, tmp_path) for spec in ("openai:llava", "openai:gpt-5", "openai:gpt-4o", "local:reader")}
+    assert found == {"openai:llava": True, "openai:gpt-5": True, "openai:gpt-4o": False, "local:reader": False}
+    assert cost_usd("openai:llava", 1, 1, tmp_path) is None
+    assert cost_usd("openai:gpt-5", 1_000_000, 0, tmp_path) == pytest.approx(3)
+    assert cost_usd("openai:gpt-4o", 1_000_000, 0, tmp_path) == pytest.approx(2.5)
+
+
+def test_pictures_go_to_the_nearest_model_that_sees(tmp_path):
+    def nearest(spec: str, *providers: str) -> str:
+        return seeing(spec, with_keys(*providers, home=tmp_path))
+
+    assert nearest("openai:gpt-5", "openai", "google_genai") == "openai:gpt-5"
+    assert nearest("deepseek:deepseek-chat", "deepseek", "google_genai") == "google_genai:gemini-2.5-flash"
+    assert nearest("deepseek:deepseek-reasoner", "deepseek", "google_genai") == "google_genai:gemini-2.5-pro"
+    assert nearest("local:reader", "openai") == "openai:gpt-5-mini"
+    assert nearest("deepseek:deepseek-chat", "deepseek") == "deepseek:deepseek-chat"
 
 
 def test_importing_llms_loads_no_heavy_library():
