@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from graph.api import aask, ask, stream
+    from graph.api import aask, ask, resume, stream
     from graph.app import build_graph, make_graph
 
-__all__ = ["aask", "ask", "build_graph", "make_graph", "stream"]
+__all__ = ["aask", "ask", "build_graph", "make_graph", "resume", "stream"]
 
 
 def __getattr__(name: str) -> Any:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 from langchain_core.messages import AnyMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import RunControl
+from langgraph.types import Command
 
+from core.errors import InputError
+from core.pictures import Source, open_pictures
 from core.types import Answer
 from graph.app import Compiled, build_graph
 from graph.memory import one_turn_at_a_time, store_faults, thread_memory
+from graph.review import ACCEPT, check
 from graph.services import Services, services
 from graph.state import Context
+
+Choose = Callable[[dict[str, Any]], str]
+"""What the user makes of a `graph.review.proposal`."""
 
 
 def ask(
@@ -27,18 +35,22 @@ def ask(
     model: str | None = None,
     router: str | None = None,
     escalate: bool = True,
-    images: Sequence[str] = (),
+    images: Sequence[Source] = (),
     thread: str | None = None,
+    review: Choose | None = None,
 ) -> Answer:
     """Ask one question.
 
     expert: a name, or `auto` for the router's choice. model: a spec such as `openai:gpt-5-mini` instead of the inferior one, or
     `superior` to have the superior one answer at once.
     router: a kind. escalate: whether the superior model may be asked. thread: continue a conversation; None starts one.
-    Raises InputError for a question or name that cannot be used, ModelError when no model answers.
+    review: is shown the route before it runs, and says `accept`, `decline` or an expert's name; see `graph.review.proposal`.
+    images: pictures that belong to the question, which may then be empty: paths, data: URLs, or the bytes of files.
+    Raises InputError for a question, picture or name that cannot be used, ModelError when no model answers.
     """
-    context = Context(expert=expert, model=model, router=router, escalate=escalate, images=images)
-    return run(question, context, thread)
+    pictures = open_pictures(images, files=True)
+    context = Context(expert=expert, model=model, router=router, escalate=escalate, images=pictures, review=review is not None)
+    return run(question, context, thread, choose=review or accepted)
 
 
 async def aask(question: str, **keywords: Any) -> Answer:
@@ -53,68 +65,134 @@ def stream(
     model: str | None = None,
     router: str | None = None,
     escalate: bool = True,
-    images: Sequence[str] = (),
+    images: Sequence[Source] = (),
     thread: str | None = None,
+    review: bool = False,
 ) -> Iterator[dict[str, Any]]:
     """As `ask`, in events {type, data}: route, passages, draft_token, draft_rejected, token, and `answer` last, once the turn is stored.
 
-    The `token`s together are the answer's text; draft tokens are provisional.
+    The `token`s together are the answer's text; draft tokens are provisional. With `review` the last event is a `review` in the answer's
+    place: {question, route, choices, thread_id}. Nothing has been spent then, and `resume` goes on.
     """
-    return events(question, Context(expert=expert, model=model, router=router, escalate=escalate, images=images), thread)
+    pictures = open_pictures(images, files=True)
+    context = Context(expert=expert, model=model, router=router, escalate=escalate, images=pictures, review=review)
+    return events(question, context, thread)
 
 
-def run(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Answer:
-    """`ask` with a context of one's own."""
-    *_, last = events(question, context, thread, given)
+def resume(
+    choice: str, *, thread: str, model: str | None = None, escalate: bool = True, images: Sequence[Source] = ()
+) -> Iterator[dict[str, Any]]:
+    """Go on after a `review`: `accept`, `decline` or an expert's name. The other keywords are those of the question.
+
+    Another question in its place gives the one that waits up. Raises InputError where none waits, or for what is no choice.
+    """
+    return resumed(choice, Context(model=model, escalate=escalate, images=open_pictures(images, files=True), review=True), thread)
+
+
+def accepted(offered: dict[str, Any]) -> str:
+    """Whatever the router finds."""
+    return ACCEPT
+
+
+def run(question: str, context: Context, thread: str | None = None, given: Services | None = None, *, choose: Choose = accepted) -> Answer:
+    """`ask` with a context of one's own; `choose` has its say where that asks for a review."""
+    *_, last = events(question, context, thread, given, steps=False)
+    while last["type"] == "review":
+        *_, last = resumed(choose(last["data"]), context, last["data"]["thread_id"], given, steps=False)
     return Answer.from_dict(last["data"])
 
 
 def run_alone(question: str, context: Context, given: Services) -> Answer:
     """As `run`, for a question that nobody will go on from: its turn is stored, and no thread is."""
-    *_, last = events_alone([HumanMessage(question)], context, given)
+    *_, last = events_alone([HumanMessage(question)], context, given, steps=False)
     return Answer.from_dict(last["data"])
 
 
 def events_alone(
-    messages: Sequence[AnyMessage], context: Context, given: Services, control: RunControl | None = None
+    messages: Sequence[AnyMessage], context: Context, given: Services, control: RunControl | None = None, *, steps: bool = True
 ) -> Iterator[dict[str, Any]]:
     """As `events`, for a whole conversation that its caller keeps: its turn is stored, and no thread is."""
-    answer = yield from _played(without_memory(given), messages, None, context, control or RunControl())
-    yield {"type": "answer", "data": answer}
+    # Nobody can come back to a route where nothing is kept.
+    free = replace(context, review=False)
+    yield (yield from _played(without_memory(given), {"messages": list(messages)}, None, free, control or RunControl(), steps=steps))
 
 
 def events(
-    question: str, context: Context, thread: str | None = None, given: Services | None = None, control: RunControl | None = None
+    question: str,
+    context: Context,
+    thread: str | None = None,
+    given: Services | None = None,
+    control: RunControl | None = None,
+    *,
+    steps: bool = True,
 ) -> Iterator[dict[str, Any]]:
-    """`stream` with a context of one's own. `control.request_drain` ends it from another thread: GraphDrained is raised."""
+    """`stream` with a context of one's own. `control.request_drain` ends it from another thread: GraphDrained is raised.
+
+    steps: whether to tell what happens before the `answer`, too. Whoever does not look saves LangGraph four threads a turn.
+    """
     shared = given or services()
     graph = compiled(shared)
     name = thread or uuid.uuid4().hex
     config: RunnableConfig = {"configurable": {"thread_id": name}}
+    asked = {"messages": [HumanMessage(question)]}
     with store_faults(), one_turn_at_a_time(shared, name), _kept_when_answered(graph, config):
-        answer = yield from _played(graph, [HumanMessage(question)], config, context, control or RunControl())
-    yield {"type": "answer", "data": answer}
+        last = yield from _played(graph, asked, config, context, control or RunControl(), steps=steps)
+    yield last
+
+
+def resumed(
+    choice: str, context: Context, thread: str, given: Services | None = None, control: RunControl | None = None, *, steps: bool = True
+) -> Iterator[dict[str, Any]]:
+    """`resume` with a context of one's own; see `events`."""
+    shared = given or services()
+    graph = compiled(shared)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}}
+    with store_faults(), one_turn_at_a_time(shared, thread):
+        waiting = graph.get_state(config).interrupts
+        if not waiting:
+            raise InputError("No route waits to be accepted in this conversation. Ask a question first.")
+        check(waiting[0].value, choice)
+        with _kept_when_answered(graph, config):
+            last = yield from _played(graph, Command(resume=choice), config, context, control or RunControl(), steps=steps)
+    yield last
 
 
 def _played(
-    graph: Compiled, messages: Sequence[AnyMessage], config: RunnableConfig | None, context: Context, control: RunControl
+    graph: Compiled,
+    asked: Any,
+    config: RunnableConfig | None,
+    context: Context,
+    control: RunControl,
+    *,
+    steps: bool,
 ) -> Generator[dict[str, Any], None, dict[str, Any]]:
-    """Yield what happens, and return the answer object once the graph has come to its end."""
-    answer: dict[str, Any] = {}
+    """Yield what happens, and return the last event once the graph has come to its end: `answer`, or `review`."""
+    last: dict[str, Any] = {}
+    # Where only the answer is wanted, LangGraph runs the nodes in this thread, one after the other.
+    options: dict[str, Any] = {"stream_mode": ["custom", "values"], "subgraphs": True} if steps else {"stream_mode": ["values"]}
     # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
-    options = {"stream_mode": ["custom", "values"], "subgraphs": True} | ({"durability": "exit"} if config else {})
-    run_of = graph.stream({"messages": list(messages)}, config, context=context, control=control, **options)  # type: ignore[call-overload]
+    options |= {"durability": "exit"} if config else {}
+    watched: RunnableConfig = {**(config or {}), "metadata": {"key_id": context.key_id} if context.key_id else {}}
+    run_of: Any = graph.stream(asked, watched, context=context, control=control, **options)
     try:
-        for namespace, mode, data in run_of:
+        for *inside, mode, data in run_of:
             if mode == "custom":
                 yield data
-            elif not namespace:
-                answer = data.get("answer") or answer
+            elif not any(inside):
+                last = _last(data, config) or last
     finally:
         # A caller may close the stream half-way: LangGraph would wait for the model to finish.
         control.request_drain("the caller closed the stream")
         run_of.close()
-    return answer
+    return last
+
+
+def _last(values: dict[str, Any], config: RunnableConfig | None) -> dict[str, Any] | None:
+    """The event that ends a turn with these values of the state, if any."""
+    if waiting := values.get("__interrupt__"):
+        thread = (config or {}).get("configurable", {}).get("thread_id")
+        return {"type": "review", "data": {**waiting[0].value, "thread_id": thread}}
+    return {"type": "answer", "data": values["answer"]} if values.get("answer") else None
 
 
 @contextmanager

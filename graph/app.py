@@ -1,8 +1,9 @@
 """The wiring, which reads as its drawing.
 
-START -> prepare -> route -+-> <expert> ... -+-> decide -> respond -> END
-                           +-> superior -----+     |
-                           +-> decline -> respond  +-> <expert> (retrieve again) | superior
+START -> prepare -> route [-> review] -+-> <expert> ... -+-> decide -> respond -> END
+                                       +-> superior -----+     |
+                                       +-> decline -> respond  +-> <expert> (retrieve again) | superior
+                                       +-> clarify -> respond
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 
+from graph.nodes.clarify import clarify
 from graph.nodes.decide import after_decide, decide
 from graph.nodes.decline import decline
 from graph.nodes.expert import expert_graph
 from graph.nodes.prepare import prepare
 from graph.nodes.respond import respond
-from graph.nodes.route import after_route, route
+from graph.nodes.review import review
+from graph.nodes.route import after_review, after_route, route
 from graph.nodes.superior import superior
 from graph.services import Services, services
 from graph.state import Context, Input, Output, State
@@ -37,18 +40,23 @@ def build_graph(given: Services | None = None, *, checkpointer: BaseCheckpointSa
     for name in experts:
         builder.add_node(name, expert_graph(shared, name))
         builder.add_edge(name, "decide")
+    builder.add_node("review", partial(review, shared))
     builder.add_node("superior", partial(superior, shared))
     builder.add_node("decline", partial(decline, shared))
+    builder.add_node("clarify", partial(clarify, shared))
     builder.add_node("decide", partial(decide, shared))
     builder.add_node("respond", partial(respond, shared))
     builder.add_edge(START, "prepare")
     builder.add_edge("prepare", "route")
-    builder.add_conditional_edges("route", partial(after_route, shared), [*experts, "superior", "decline"])
+    builder.add_conditional_edges("route", partial(after_route, shared), [*experts, "superior", "decline", "review", "clarify"])
+    builder.add_conditional_edges("review", partial(after_review, shared), [*experts, "superior", "decline"])
     builder.add_edge("superior", "decide")
     builder.add_conditional_edges("decide", partial(after_decide, shared), [*experts, "superior", "respond"])
     builder.add_edge("decline", "respond")
+    builder.add_edge("clarify", "respond")
     builder.add_edge("respond", END)
-    return builder.compile(checkpointer=checkpointer, name="switchyard")
+    compiled = builder.compile(checkpointer=checkpointer, name="switchyard")
+    return compiled.with_config(callbacks=shared.watchers) if shared.watchers else compiled
 
 
 async def make_graph() -> Compiled:

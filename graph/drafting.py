@@ -12,13 +12,15 @@ from langgraph.errors import GraphDrained
 from langgraph.runtime import Runtime
 
 from core.errors import ModelError
+from core.pictures import Picture
 from core.types import NO_ANSWER, Hit, Notice, Tier
 from graph.citations import LiveMarks, Renumber, cite, mark, unlisted
 from graph.confidence import after_answer, before_answer, says_nothing
-from graph.prompts import gives_orders, grounded
+from graph.prompts import gives_orders, grounded, with_pictures
 from graph.services import Services
 from graph.state import Context, Draft, Verdict
 from llms.call import Reply, stream
+from llms.prices import sees
 from llms.registry import fallbacks, tier_of
 from retrieval.text import normalise
 
@@ -41,6 +43,7 @@ class Task:
     live: bool = False
     explicit: bool = False
     superior_probability: float | None = None
+    pictures: Sequence[Picture] = ()
 
 
 class Outlet:
@@ -94,7 +97,8 @@ def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
     live = task.live and services.confidence.before.probability(before) >= services.policy.stream_at
     messages = grounded(services.expert(task.expert).prompt, task.question, task.hits, task.history)
     outlet = Outlet(runtime.stream_writer, task.hits, live=live)
-    reply, notices = call(services, task.spec, task.tier, messages, outlet.feed, partial(go_on, runtime), explicit=task.explicit)
+    check = partial(go_on, runtime)
+    reply, notices = call(services, task.spec, task.tier, messages, outlet.feed, check, explicit=task.explicit, pictures=task.pictures)
     outlet.close()
     reply = replace(reply, text=outlet.text) if outlet.streamed else reply
     text, verdict = judge(services, task, reply, before, final=outlet.streamed)
@@ -130,21 +134,26 @@ def call(
     check: Callable[[], None],
     *,
     explicit: bool = False,
+    pictures: Sequence[Picture] = (),
 ) -> tuple[Reply, list[Notice]]:
     """Ask `spec`, then its fallbacks, as long as nothing was emitted. An `explicit` one is not replaced when its key is missing.
 
-    `check` is called while the model is waited for; what it raises ends the call. Raises ModelError when no model answers.
+    `check` is called while the model is waited for; what it raises ends the call. `pictures` go with the last message to models that see
+    them; fallbacks that do not come last. Raises ModelError when no model answers.
     """
     notices: list[Notice] = []
     if explicit:
         services.model(spec)
-    candidates = [spec, *fallbacks(spec, services.settings)]
+    eyes = partial(sees, home=services.settings.home)
+    others = fallbacks(spec, services.settings)
+    candidates = [spec, *(sorted(others, key=lambda other: not eyes(other)) if pictures else others)]
     for n, candidate in enumerate(candidates):
         sent = False
         # Who stands in for the superior model is not one by that.
         own = tier if candidate == spec or tier_of(candidate, services.settings) is Tier.SUPERIOR else Tier.INFERIOR
         try:
-            pieces = stream(services.model(candidate), candidate, own, list(messages), settings=services.settings, check=check)
+            sent_now = with_pictures(messages, pictures) if pictures and eyes(candidate) else list(messages)
+            pieces = stream(services.model(candidate), candidate, own, sent_now, settings=services.settings, check=check)
             while True:
                 try:
                     piece = next(pieces)

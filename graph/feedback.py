@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 
 from core.errors import InputError, UnknownNameError
+from core.pictures import unmarked
+from core.text import plain
 from core.types import OUT_OF_SCOPE, Answer
 from graph.services import Services
 from store.feedback import Feedback, delete_feedback, feedback_id, save
@@ -14,7 +15,6 @@ from store.runs import Run, find_run
 
 MAX_TEXT_CHARS, MAX_COMMENT_CHARS = 20_000, 2_000
 RATINGS = (-1, 0, 1)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def give(
@@ -46,7 +46,7 @@ def give(
         run_id,
         owner,
         time.time(),
-        run.question,
+        unmarked(run.question) or run.question,
         rating,
         expert,
         _citations(run, wrong_citations),
@@ -78,4 +78,4 @@ def _bounded(name: str, value: str | None, limit: int) -> str | None:
     """The text without control characters; None when nothing is left."""
     if value is not None and len(value) > limit:
         raise InputError(f"Expected a {name} of at most {limit:,} characters; got {len(value):,}. Shorten it.")
-    return (_CONTROL.sub("", value).strip() or None) if value is not None else None
+    return (plain(value).strip() or None) if value is not None else None

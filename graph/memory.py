@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
@@ -17,16 +17,18 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from sqlalchemy.engine import make_url
 
 from core.errors import StoreError
+from graph.advisory import AdvisoryLocks, StillHeld
 from graph.services import Services
+from store.engine import file_id
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
 
 TURN_WAIT_S = 120.0
 _CONNECT_S = 10.0
-_SAVING, _LOCKING = 8, 20
-"""The most connections of a process to PostgreSQL: for checkpoints, and one for each turn of a stored thread."""
-_SETUP_LOCK, _TRY_S = 7426552, 0.1
+_SAVING = 8
+"""The most connections of a process to PostgreSQL for checkpoints."""
+_SETUP_LOCK = 7426552
 _DATABASES = frozenset({"sqlite3", "psycopg", "psycopg_pool"})
 _MADE: WeakKeyDictionary[Services, BaseCheckpointSaver[str]] = WeakKeyDictionary()
 _MAKING = Lock()
@@ -44,44 +46,61 @@ def _in_sqlite(given: Services) -> BaseCheckpointSaver[str]:
     from langgraph.checkpoint.sqlite import SqliteSaver
 
     class ThreadMemory(SqliteSaver):
+        def __init__(self, path: Path) -> None:
+            super().__init__(_connected(path))
+            self.setup()
+            self._path, self._file = path, file_id(path)
+
+        @contextmanager
+        def cursor(self, transaction: bool = True) -> Iterator[sqlite3.Cursor]:
+            # Unlike the library's, it rolls back what failed: the next turn's commit must not store the half of another.
+            with self.lock:
+                self._look()
+                with self.conn, closing(self.conn.cursor()) as cursor:
+                    yield cursor
+
+        def _look(self) -> None:
+            # What is written to a file that was taken away is lost, and SQLite says nothing.
+            if (now := file_id(self._path)) != self._file:
+                self.conn.close()
+                self.conn, self.is_setup, self._file = _connected(self._path), False, now
+                self.setup()
+
         def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
             super().put_writes(config, _without_drafts(writes), task_id, task_path)
 
     home = given.settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(home / "threads.db", check_same_thread=False, timeout=10)
-        connection.execute("PRAGMA synchronous=FULL")
-        memory = ThreadMemory(connection)
-        memory.setup()
-        return memory
+        return ThreadMemory(home / "threads.db")
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"The conversations in {home} cannot be used: {reason}. Free the folder, or set SWITCHYARD_HOME.") from None
 
 
+def _connected(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
+
+
 def _in_postgres(given: Services) -> BaseCheckpointSaver[str]:
     from langgraph.checkpoint.postgres import PostgresSaver
+    from psycopg import connect
     from psycopg.rows import dict_row
 
     class ThreadMemory(PostgresSaver):
-        # Connections that hold a lock as long as a turn takes: a pool of their own, so that checkpoints never wait for them.
-        locks = _pool(given, _LOCKING, options=f"-c lock_timeout={int(TURN_WAIT_S * 1000)}")
+        locks = AdvisoryLocks(lambda: connect(_address(given), autocommit=True, connect_timeout=int(_CONNECT_S)))
 
         def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
             super().put_writes(config, _without_drafts(writes), task_id, task_path)
 
     with store_faults():
         memory = ThreadMemory(_pool(given, _SAVING, row_factory=dict_row, prepare_threshold=0))
-        # Processes that meet on a new database make its tables one after the other. They try again and again: a statement that waits
-        # would hold up the building of an index.
-        with ThreadMemory.locks.connection() as connection:
-            while not connection.execute("SELECT pg_try_advisory_lock(%s)", (_SETUP_LOCK,)).fetchone()[0]:
-                time.sleep(_TRY_S)
-            try:
-                memory.setup()
-            finally:
-                connection.execute("SELECT pg_advisory_unlock(%s)", (_SETUP_LOCK,))
+        # Processes that meet on a new database make its tables one after the other. (A statement that waits for a lock, instead of trying
+        # again and again, would hold up the building of an index.)
+        with ThreadMemory.locks.held(_SETUP_LOCK, TURN_WAIT_S):
+            memory.setup()
         return memory
 
 
@@ -94,21 +113,18 @@ def _without_drafts(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
 def one_turn_at_a_time(given: Services, thread: str) -> Iterator[None]:
     """Over all processes: of two turns of a thread at once, the later checkpoint would forget the other. Raises StoreError."""
     digest = hashlib.sha256(thread.encode())
-    if _postgres(given):
-        number = int.from_bytes(digest.digest()[:8], signed=True)
-        with store_faults(), thread_memory(given).locks.connection() as connection:  # type: ignore[attr-defined]
-            connection.execute("SELECT pg_advisory_lock(%s)", (number,))
-            try:
-                yield
-            finally:
-                connection.execute("SELECT pg_advisory_unlock(%s)", (number,))
-        return
-    folder = given.settings.home / "locks"
+    locks = given.settings.home / "locks"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / digest.hexdigest()[:3], timeout=TURN_WAIT_S, thread_local=False):
-            yield
-    except Timeout:
+        if _postgres(given):
+            memory: Any = thread_memory(given)
+            with store_faults(), memory.locks.held(int.from_bytes(digest.digest()[:8], signed=True), TURN_WAIT_S):
+                yield
+        else:
+            locks.mkdir(parents=True, exist_ok=True)
+            # So many names that of hundreds of conversations at once hardly any two share one.
+            with FileLock(locks / digest.hexdigest()[:4], timeout=TURN_WAIT_S, thread_local=False):
+                yield
+    except (Timeout, StillHeld):
         raise StoreError(
             "Another question of this conversation is still being answered. Wait for it, or start a new conversation."
         ) from None
@@ -134,8 +150,11 @@ def _pool(given: Services, most: int, **keywords: Any) -> ConnectionPool[Any]:
     """At most so many connections at a time, each opened when it is needed: after an outage the first one that can be made is."""
     from psycopg_pool import NullConnectionPool
 
-    address = make_url(given.settings.database).set(drivername="postgresql").render_as_string(hide_password=False)
-    return NullConnectionPool(address, max_size=most, timeout=_CONNECT_S, open=True, kwargs={"autocommit": True, **keywords})
+    return NullConnectionPool(_address(given), max_size=most, timeout=_CONNECT_S, open=True, kwargs={"autocommit": True, **keywords})
+
+
+def _address(given: Services) -> str:
+    return make_url(given.settings.database).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def close(given: Services) -> None:

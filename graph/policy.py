@@ -22,6 +22,7 @@ class Policy(BaseModel):
     out_of_scope_at: float = Field(ge=0, le=1, description="decline when P(out of scope) is at least this")
     look_below: float = Field(0.0, ge=0, le=1, description="before declining, look into the documents when P(out of scope) is below this")
     found_at: float = Field(1.0, ge=0, le=1, description="keep a question that a sentence found there answers with this probability")
+    clarify_below: float = Field(0.0, ge=0, le=1, description="ask back where words name nothing and no expert's probability is this high")
     both_at: float = Field(ge=0, le=1, description="ask a second expert too when its probability is at least this")
     accept_at: float = Field(ge=0, le=1, description="accept a draft at once")
     retry_at: float = Field(ge=0, le=1, description="below this the same model first reads more passages")

@@ -10,6 +10,7 @@ from core.errors import InputError, ModelError
 from core.types import Tier
 from graph.recommender import Near, Recommender
 from graph.services import Services
+from llms.prices import sees
 from llms.registry import configured
 
 NEAREST = 3
@@ -57,12 +58,14 @@ def recommend(services: Services, prompt: str, *, budget: float | None = None, f
     return Recommendation(chosen.model, reason, recommender.kind, found, unusable, unmeasured, near)
 
 
-def ladder(services: Services, question: str) -> dict[Tier, str] | None:
+def ladder(services: Services, question: str, *, pictures: bool = False) -> dict[Tier, str] | None:
     """The models to ask first, and when the first one's answer does not do; None where fewer than two are measured and usable.
 
+    With `pictures` only those that see count.
     The first is the one that is recommended, the second the one of the highest expected quality: the two tiers out of any number of models.
     """
     recommender, usable = services.recommender, choosable(services)
+    usable = [model for model in usable if sees(model, services.settings.home)] if pictures else usable
     if recommender is None or len(usable) < 2:
         return None
     try:

@@ -19,7 +19,7 @@ _THANKS = (
 )
 _ABOUT = (
     r"(?:who|what) are you|what(?: else)? (?:can|do) you (?:do|know|answer|offer)|what (?:can|may|should) i ask(?: you)?(?: about)?"
-    r"|what(?: topics| subjects)? (?:do|can) you (?:cover|help with|help me with)|how do you work|can you help(?: me)?|help(?: me)?"
+    r"|what(?: topics| subjects)? (?:do|can) you (?:cover|help with|help me with)|how do you work"
     r"|what is (?:this|switchyard)|what s (?:this|your name)|what is your name|are you (?:an? )?(?:bot|robot|human|person|ai|real|chatgpt)"
 )
 _FILLER = (

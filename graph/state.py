@@ -11,6 +11,7 @@ from langgraph.channels import UntrackedValue
 from langgraph.graph.message import add_messages
 from typing_extensions import TypedDict  # pydantic makes no schema of the standard one before Python 3.12
 
+from core.pictures import Picture
 from core.types import Citation, Hit, ModelUse, Notice, Tier
 
 AUTO = "auto"
@@ -27,8 +28,13 @@ class Context:
     """A spec, `superior`, or `auto`, which says as much as None: the recommender's choice where one is trained, else the inferior one."""
     router: str | None = None
     escalate: bool = True
-    images: Sequence[str] = ()
+    images: Sequence[str | Picture] = ()
+    """data: URLs, or pictures that were checked before."""
+    review: bool = False
+    """Wait until the user has accepted the route, or chosen another: LangGraph's interrupt."""
     owner: str | None = None
+    key_id: str | None = None
+    """Names the API key that asks; it is not the key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +89,28 @@ class Output(TypedDict):
 
 
 class State(TypedDict, total=False):
-    """The graph's state. Only `messages`, `question` (standing alone), `route` and `answer` are checkpointed."""
+    """The graph's state. Only `messages` and `summary`, `question` (standing alone), `topic`, `route` and `answer` are checkpointed.
+
+    topic: the question before; leans: whether this one leans on it. spent, remarks: what was done beside the drafts, and how.
+    """
 
     messages: Annotated[list[AnyMessage], add_messages]
     question: str
     route: dict[str, Any]
     answer: dict[str, Any]
-    topic: Annotated[str | None, UntrackedValue]
+    summary: str
+    topic: str | None
+    leans: Annotated[bool, UntrackedValue]
+    spent: Annotated[list[ModelUse], Collected]
+    remarks: Annotated[list[Notice], Collected]
+    asks_back: Annotated[bool, UntrackedValue]
+    refused: Annotated[bool, UntrackedValue]
     started: Annotated[float, UntrackedValue]
     safety: Annotated[str | None, UntrackedValue]
     ladder: Annotated[Ladder | None, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]
+    pictures: Annotated[tuple[Picture, ...], UntrackedValue]
+    description: Annotated[str, UntrackedValue]
     drafts: Annotated[list[Draft], Collected]
 
 
@@ -112,6 +129,7 @@ class ExpertState(TypedDict, total=False):
     ladder: Annotated[Ladder | None, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]
     solo: Annotated[bool, UntrackedValue]
+    pictures: Annotated[tuple[Picture, ...], UntrackedValue]
     hits: Annotated[list[Hit], UntrackedValue]
     fault: Annotated[str, UntrackedValue]
     drafts: Annotated[list[Draft], Collected]

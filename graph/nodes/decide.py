@@ -41,7 +41,7 @@ def next_step(services: Services, state: State, runtime: Runtime[Context]) -> st
     context = runtime.context or Context()
     if state["attempt"] == 1 and draft.verdict.confidence < policy.retry_at:
         return "retry"
-    strong = services.tiers(draft.expert, state.get("ladder"))[Tier.SUPERIOR]
+    strong = services.tiers(draft.expert, state.get("ladder"), pictures=bool(state.get("pictures")))[Tier.SUPERIOR]
     return "superior" if context.escalate and strong != draft.use.model else "respond"
 
 

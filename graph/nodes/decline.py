@@ -13,8 +13,11 @@ from graph.prompts import ungrounded
 from graph.services import Services
 from graph.smalltalk import offer, reply, small_talk
 from graph.state import Context, Draft, State, Verdict
+from graph.summary import recalled
+from llms.registry import seeing
 
 UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
+REFUSED = "Nobody was asked, as you decided. Ask something else, or ask again and choose an expert."
 _FOREIGN = {
     "der die das und ist wie wann warum nicht ein eine wer": "German",
     "le la les du un est et pourquoi quand comment combien une des qui dans": "French",
@@ -27,19 +30,22 @@ def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict
     """A draft that is final: no expert is asked. Small talk does not change the topic: a follow-up leans on the question before it."""
     if kind := small_talk(state["question"]):
         text = reply(kind, services.experts.values())
-        return {"drafts": [_draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])], "question": state.get("topic") or state["question"]}
+        return {"drafts": [final(text)], "question": state.get("topic") or state["question"]}
+    if state.get("refused"):
+        return {"drafts": [final(REFUSED)], "question": state.get("topic") or state["question"]}
     general = services.settings.general
     if not general:
         text = declined_text(services, state["question"])
-        return {"drafts": [_draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])]}
-    messages = ungrounded(state["question"], state["messages"][:-1])
+        return {"drafts": [final(text)]}
+    messages, pictures = ungrounded(state["question"], recalled(state)), state.get("pictures") or ()
     said, notices = call(
         services,
-        general,
+        seeing(general, services.settings) if pictures else general,
         Tier.SUPERIOR,
         messages,
         lambda piece: runtime.stream_writer({"type": "draft_token", "data": piece}),
         partial(go_on, runtime),
+        pictures=pictures,
     )
     return {"drafts": [_draft(said.text.strip(), said.use, [*notices, Notice("model", UNGROUNDED)])]}
 
@@ -64,6 +70,11 @@ def not_english(question: str) -> str | None:
     counts = {language: len(said & set(markers.split())) for markers, language in _FOREIGN.items()}
     best = max(counts, key=lambda language: counts[language])
     return best if counts[best] >= 2 and not said & {"the", "what", "how", "why", "when", "is", "are", "my"} else None
+
+
+def final(text: str) -> Draft:
+    """What is said without asking a model."""
+    return _draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])
 
 
 def _draft(text: str, use: ModelUse, notices: list[Notice]) -> Draft:

@@ -62,6 +62,7 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
         return {"drafts": [absent(name, fault, state["attempt"])]}
     context = runtime.context or Context()
     named = None if context.model == AUTO else context.model
+    pictures = state.get("pictures") or ()
     task = Task(
         question=state["question"],
         expert=name,
@@ -69,11 +70,12 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
         hits=state["hits"],
         history=state.get("messages") or [],
         tier=Tier.INFERIOR,
-        spec=named or services.tiers(name, state.get("ladder"))[Tier.INFERIOR],
+        spec=named or services.tiers(name, state.get("ladder"), pictures=bool(pictures))[Tier.INFERIOR],
         attempt=state["attempt"],
         live=state["solo"] and state["attempt"] == 1,
         explicit=named is not None,
         superior_probability=state["route"].get("superior_probability"),
+        pictures=pictures,
     )
     return {"drafts": [write(services, task, runtime)]}
 

@@ -13,10 +13,13 @@ from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from core.types import Answer, Escalation, Hit, Notice, Outcome, Route, Tier
+from graph.decision import decision
 from graph.drafting import renumbered
 from graph.nodes.decide import best, reason
+from graph.pictures import told
 from graph.services import Services
-from graph.state import Context, Draft, Ladder, State
+from graph.state import Context, Draft, State
+from graph.summary import forgotten, sum_up
 from llms.prices import cost_usd
 from store.runs import record
 
@@ -25,20 +28,23 @@ def respond(services: Services, state: State, runtime: Runtime[Context], config:
     """Compose, store, and hand over."""
     context = runtime.context or Context()
     thread = config.get("configurable", {}).get("thread_id")
+    summary, spent = sum_up(services, state, runtime) if thread else ("", [])
+    state = {**state, "spent": [*(state.get("spent") or []), *spent]}
     answer = compose(services, state, thread and str(thread), context)
     body = answer.as_dict()
-    record(services.engine, state["messages"][-1].text, body, answer.confidence_parts, context.owner)
+    record(services.engine, state["messages"][-1].text, body, answer.confidence_parts, context.owner, decision(state))
     if not any(draft.streamed for draft in state["drafts"]):
         get_stream_writer()({"type": "token", "data": answer.answer})
-    return {"answer": body, "messages": [AIMessage(answer.answer, additional_kwargs={"run_id": answer.run_id})]}
+    said = AIMessage(answer.answer, additional_kwargs={"run_id": answer.run_id})
+    return {"answer": body, "messages": [*forgotten(state["messages"]), said], "summary": summary}
 
 
 def compose(services: Services, state: State, thread: str | None, context: Context) -> Answer:
     """The answer object of a finished turn. A turn that belongs to no thread is one of its own, named like the run."""
     found, drafts = Route(**state["route"]), state["drafts"]
-    outcome, kept = settle(services, found, drafts)
+    outcome, kept = (Outcome.CLARIFY, list(drafts)) if state.get("asks_back") else settle(services, found, drafts)
     name = state.get("safety")
-    if name and kept and best(kept).verdict.confidence < services.policy.accept_at:
+    if name and outcome is not Outcome.CLARIFY and kept and best(kept).verdict.confidence < services.policy.accept_at:
         kept = []  # under what must not wait, doubtful quotes do harm
     text, citations = renumbered(kept)
     # That a draft broke off matters only where it is part of the answer.
@@ -49,9 +55,8 @@ def compose(services: Services, state: State, thread: str | None, context: Conte
         notice = next(r.notice for e in services.experts.values() for r in e.card.safety if r.name == name)
         notices.insert(0, Notice("safety", notice))
         text = "\n\n".join([f"**{notice}**", text]) if kept else f"**{notice}**"
-    if context.images:
-        notices.append(Notice("image", "Pictures are not read yet: the answer rests on the text of the question alone."))
-    models = [d.use for d in drafts if d.use.model]
+    notices += [*told(services, state, kept or drafts), *(state.get("remarks") or [])]
+    models = [*(state.get("spent") or []), *(d.use for d in drafts if d.use.model)]
     top = best(kept or drafts)
     run_id = uuid.uuid4().hex
     return Answer(
@@ -68,7 +73,7 @@ def compose(services: Services, state: State, thread: str | None, context: Conte
         notices=list(dict.fromkeys(notices)),
         models=models,
         cost_usd=_total([m.cost_usd for m in models]),
-        cost_always_superior_usd=always_superior(services, drafts, state.get("ladder")),
+        cost_always_superior_usd=always_superior(services, state),
         latency_ms=round((time.perf_counter() - state["started"]) * 1000, 2),
         thread_id=thread or run_id,
         run_id=run_id,
@@ -102,17 +107,19 @@ def escalation(services: Services, state: State, context: Context) -> Escalation
         why = f"safety: {rule}" if rule else f"the superior model is needed with probability {needed:.2f}"
         if context.model == Tier.SUPERIOR:
             why = "it was asked for"
-        return Escalation(services.tiers(strong.expert, state.get("ladder"))[Tier.INFERIOR], strong.use.model, why)
+        usual = services.tiers(strong.expert, state.get("ladder"), pictures=bool(state.get("pictures")))
+        return Escalation(usual[Tier.INFERIOR], strong.use.model, why)
     return Escalation(best(weak).use.model, strong.use.model, reason(best(weak), services.policy))
 
 
-def always_superior(services: Services, drafts: Sequence[Draft], ladder: Ladder | None) -> float | None:
+def always_superior(services: Services, state: State) -> float | None:
     """What the turn would have cost had the superior model been asked at once, once for each expert; None when a price is unknown."""
+    drafts, home, pictures = state["drafts"], services.settings.home, bool(state.get("pictures"))
     last = max(d.attempt for d in drafts)
     asked = [d for d in drafts if d.asked == Tier.SUPERIOR] or [d for d in drafts if d.use.model and d.attempt == last]
-    specs = [services.tiers(d.expert or None, ladder)[Tier.SUPERIOR] for d in asked]
-    home = services.settings.home
-    return _total([cost_usd(spec, d.use.input_tokens, d.use.output_tokens, home) for spec, d in zip(specs, asked, strict=True)])
+    specs = [services.tiers(d.expert or None, state.get("ladder"), pictures=pictures)[Tier.SUPERIOR] for d in asked]
+    costs = [cost_usd(spec, d.use.input_tokens, d.use.output_tokens, home) for spec, d in zip(specs, asked, strict=True)]
+    return _total([*(use.cost_usd for use in state.get("spent") or []), *costs])
 
 
 def unknown_text(services: Services, found: Route) -> str:

@@ -11,11 +11,14 @@ from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from core.types import OUT_OF_SCOPE, Neighbour, Route, Tier
+from graph.clarifying import asked_back, is_vague
 from graph.nodes.expert import search
+from graph.policy import Policy
 from graph.recommendation import ladder
 from graph.services import Services
 from graph.smalltalk import small_talk
 from graph.state import AUTO, Context, Ladder, State
+from graph.summary import recalled
 
 NEAREST = 5
 LOOKED_AT = 2
@@ -24,13 +27,25 @@ LOOKED_AT = 2
 def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Score the question and choose its experts; a safety rule's own expert is always asked."""
     context = runtime.context or Context()
-    found = find_route(services, state["question"], context.expert, context.router)
-    match = services.safety.match(services.encoder.encode([state["question"]])[0], services.policy)
+    question = state["question"]
+    found = find_route(services, question, context.expert, context.router)
+    match = services.safety.match(services.encoder.encode([question])[0], services.policy)
+    if state.get("leans") and not found.experts:
+        found = kept(found, services.policy)
     if match and match.expert not in found.experts:
         found = forced(found, match.expert)
+    vague = not question or (not asked_back(state["messages"][:-1]) and is_vague(services, question, found.scores))
+    if vague:
+        found = replace(found, expert=None, out_of_scope=False)
     get_stream_writer()({"type": "route", "data": asdict(found)})
-    chosen = ladder(services, state["question"]) if found.experts and context.model in (None, AUTO, Tier.SUPERIOR) else None
-    return {"route": asdict(found), "safety": match.rule.name if match else None, "ladder": chosen}
+    return {**onwards(services, state, found, context), "safety": match.rule.name if match else None, "asks_back": vague}
+
+
+def onwards(services: Services, state: State, found: Route, context: Context) -> dict[str, Any]:
+    """The route, and the recommended models where it leads to an expert and none is named."""
+    asks_ladder = found.experts and context.model in (None, AUTO, Tier.SUPERIOR)
+    chosen = ladder(services, state["question"], pictures=bool(state.get("pictures"))) if asks_ladder else None
+    return {"route": asdict(found), "ladder": chosen}
 
 
 def find_route(services: Services, question: str, expert: str = "auto", kind: str | None = None) -> Route:
@@ -75,8 +90,15 @@ def choose(services: Services, question: str, scores: Mapping[str, float]) -> li
     if chosen or scores.get(OUT_OF_SCOPE, 0.0) >= policy.look_below:
         return chosen
     likeliest = max((name for name in scores if name != OUT_OF_SCOPE), key=lambda name: scores[name])
-    passages = [hit.as_dict() for hit in search(services, likeliest, question, LOOKED_AT)]
+    passages = [hit.to_read() for hit in search(services, likeliest, question, LOOKED_AT)]
     return [likeliest] if services.reader.answers(question, passages) >= policy.found_at else []
+
+
+def kept(found: Route, policy: Policy) -> Route:
+    """A follow-up of what was answered is declined only where the documents of a question in doubt would not be looked into either."""
+    if found.scores.get(OUT_OF_SCOPE, 0.0) >= policy.look_below:
+        return found
+    return forced(found, max((name for name in found.scores if name != OUT_OF_SCOPE), key=lambda name: found.scores[name]))
 
 
 def forced(found: Route, expert: str) -> Route:
@@ -85,26 +107,37 @@ def forced(found: Route, expert: str) -> Route:
 
 
 def after_route(services: Services, state: State, runtime: Runtime[Context]) -> str | list[Send]:
+    """To clarify; to review, where the user has a say and has not named an expert; else on."""
+    if state.get("asks_back"):
+        return "clarify"
+    context = runtime.context or Context()
+    if context.review and context.expert == AUTO and not small_talk(state["question"]):
+        return "review"
+    return after_review(services, state, runtime)
+
+
+def after_review(services: Services, state: State, runtime: Runtime[Context]) -> str | list[Send]:
     """To decline, to superior (who asked for it, what must not wait, and what the policy deems too hard), or to the experts."""
     found = Route(**state["route"])
     if not found.experts:
         return "decline"
     context = runtime.context or Context()
-    if context.model == Tier.SUPERIOR or (context.escalate and (state.get("safety") or too_hard(services, found, state.get("ladder")))):
+    hard = too_hard(services, found, state.get("ladder"), pictures=bool(state.get("pictures")))
+    if context.model == Tier.SUPERIOR or (context.escalate and (state.get("safety") or hard)):
         return "superior"
     return to_experts(state, found.experts, attempt=1)
 
 
-def too_hard(services: Services, found: Route, chosen: Ladder | None = None) -> bool:
+def too_hard(services: Services, found: Route, chosen: Ladder | None = None, *, pictures: bool = False) -> bool:
     """Whether the superior model is asked at once; never where both tiers are one model."""
-    tiers = [services.tiers(name, chosen) for name in found.experts]
+    tiers = [services.tiers(name, chosen, pictures=pictures) for name in found.experts]
     differ = any(each[Tier.INFERIOR] != each[Tier.SUPERIOR] for each in tiers)
     return differ and (found.superior_probability or 0.0) >= services.policy.superior_at < 1
 
 
 def to_experts(state: State, experts: list[str], attempt: int) -> list[Send]:
     """One task for each expert."""
-    common = {"question": state["question"], "messages": state["messages"][:-1], "route": state["route"], "attempt": attempt}
-    common["ladder"] = state.get("ladder")
+    common = {"question": state["question"], "messages": recalled(state), "route": state["route"], "attempt": attempt}
+    common |= {"ladder": state.get("ladder"), "pictures": state.get("pictures")}
     solo = len(experts) == 1 and not state.get("safety")
     return [Send(name, {**common, "solo": solo}) for name in experts]

@@ -13,6 +13,7 @@ from graph.drafting import Task, write
 from graph.nodes.expert import absent, search
 from graph.services import Services
 from graph.state import Context, State
+from graph.summary import recalled
 
 OWN, OTHERS, MOST_OTHERS = 10, 3, 3
 
@@ -21,7 +22,7 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
     """One draft by the superior model for each chosen expert, so that a question that spans two is answered from both."""
     found = Route(**state["route"])
     others = other_hits(services, state["question"], found)
-    attempt = state.get("attempt", 1)
+    attempt, pictures = state.get("attempt", 1), state.get("pictures") or ()
     drafts = []
     for name in found.experts:
         try:
@@ -37,11 +38,12 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
             expert=name,
             scores=found.scores,
             hits=hits,
-            history=state["messages"][:-1],
+            history=recalled(state),
             tier=Tier.SUPERIOR,
-            spec=services.tiers(name, state.get("ladder"))[Tier.SUPERIOR],
+            spec=services.tiers(name, state.get("ladder"), pictures=bool(pictures))[Tier.SUPERIOR],
             attempt=attempt,
             superior_probability=found.superior_probability,
+            pictures=pictures,
         )
         drafts.append(write(services, task, runtime))
     return {"drafts": drafts}

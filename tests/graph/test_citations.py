@@ -55,6 +55,8 @@ def test_a_text_without_markers_comes_through_unchanged(text: str) -> None:
         ("A [0].", "A."),
         ("see [a] and [sic]", "see [a] and [sic]"),
         ("in [2020] it was", "in [2020] it was"),
+        ("A [1234]. B [2].", "A [1234]. B [1]."),
+        ("A [0001], [20240] and [2, 1908].", "A [0001], [20240] and [2, 1908]."),
         ("[1, 2, 3, 1, 2, 3, 1, 2, 3, 1, 2, 3]", "[1][2][3]"),
         ("list[", "list["),
         ("x [12", "x [12"),
@@ -62,6 +64,15 @@ def test_a_text_without_markers_comes_through_unchanged(text: str) -> None:
 )
 def test_numbers_follow_the_order_of_appearance(text: str, expected: str) -> None:
     assert Renumber().whole(text, IDS) == expected
+
+
+@pytest.mark.parametrize("year", ["[1908]", "[1234]", "[0001]", "[20240]", "[1, 2024]"])
+def test_a_number_of_four_digits_is_a_year_and_no_marker(year: str) -> None:
+    said = f"Green tea steeps for two minutes, says {year}."
+    assert mark(f"{said} [1]", HITS) == f"{said} [1]"
+    assert mark(said, HITS) == f"{said} [1]"
+    assert [(c.n, c.passage_id) for c in cite(f"{said} [1]", HITS)] == [(1, "p1")]
+    assert cite(said, HITS) == []
 
 
 def test_numbers_go_on_over_several_drafts() -> None:

@@ -52,6 +52,20 @@ who was the designer?
 which was the first?
 what happens if I don't?
 How much did they cost?
+does alcohol make it worse?
+who drove that car?
+which car failed?
+How big was the engine?
+how many naps?
+from what age?
+when was it compulsory in Britain?
+which of the two lasts longer?
+does the first kind suffer from lag?
+how often should I check then?
+is there a medicine instead?
+is the theory settled?
+Should I punish her?
+why don't we?
 """.strip().splitlines()
 
 ALONE = """
@@ -83,6 +97,11 @@ Do bees die when they sting?
 Explain REM sleep
 Thanks! What tyre pressure should I use in winter?
 Is there a difference between summer and winter tyres?
+how do hurricanes get their names?
+Is 98 octane worth it in a car made for 95?
+what is an EEG and who invented it
+is it true young men are later types than young women
+What happens in REM sleep?
 """.strip().splitlines()
 
 
@@ -129,6 +148,20 @@ DIALOGUES = [
     ("Does caffeine keep you awake?", "How long does it last?", "caffeine keep awake: How long does it last?"),
     ("How does a mouth-guard help?", "does it work?", "mouth-guard: does it work?"),
     ("How long does it take?", "Is it dangerous?", "How long does it take? Is it dangerous?"),
+    # What stands against something takes its place.
+    ("When was the Model T introduced?", "and the Beetle?", "When was the Beetle introduced?"),
+    ("How often should I change the engine oil?", "and the brake fluid?", "How often should I change the brake fluid?"),
+    ("What share of the night is REM sleep?", "and N2?", "What share of the night is N2 sleep?"),
+    ("How long does green tea steep?", "and black tea?", "How long does black tea steep?"),
+    ("How long does a car battery last?", "and an electric car's?", "How long does a car battery last? and an electric car's?"),
+    ("How long is a sleep cycle?", "and in old age?", "How long is a sleep cycle? and in old age?"),
+    # What takes the question before back, and what only thanks or announces.
+    ("Who founded Honda?", "no, Toyota, I mean", "Who founded Toyota?"),
+    ("How does apnoea come about?", "No, I meant the central kind", "How does apnoea come about? the central kind"),
+    ("When was the Fiat 500 launched?", "actually I wanted to know who designed it", "Fiat 500: who designed it"),
+    ("How long should a nap be?", "thanks! and what is it called?", "nap: what is it called?"),
+    ("How do I jump-start a car?", "Something else: how do I get over jet lag?", "how do I get over jet lag?"),
+    ("What is hypnagogia?", "never mind. How long do microsleeps last?", "How long do microsleeps last?"),
     # Topic changes, to the other expert and within one: nothing goes along.
     ("How long is a sleep cycle?", "Who invented the diesel engine?", "Who invented the diesel engine?"),
     ("When was the Beetle introduced?", "How does jet lag work?", "How does jet lag work?"),

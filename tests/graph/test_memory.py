@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
 from core.errors import InputError, StoreError
 from core.settings import ROOT, Settings
 from graph.api import compiled, forget, run
+from graph.memory import one_turn_at_a_time
 from graph.services import Services
 from graph.state import Context
 from store.runs import thread_runs, threads
@@ -88,5 +90,24 @@ def test_a_database_that_goes_away_and_comes_back(postgres: Postgres, table: Mak
     finally:
         postgres.start()
     t.weak.replies[:] = [GOOD]
+    t.ask(thread="t")
+    assert said(t.services, "t") == ["human", "ai"] * 2
+
+
+@BOTH
+def test_more_conversations_at_once_than_connections(table: Make) -> None:
+    services = table([]).services
+    with ExitStack() as stack:
+        for n in range(40):
+            stack.enter_context(one_turn_at_a_time(services, f"talk-{n}"))
+    with one_turn_at_a_time(services, "talk-0"):
+        pass
+
+
+def test_the_first_turn_after_an_outage(postgres: Postgres, table: Make) -> None:
+    t = table([GOOD] * 2, database_url=postgres.database())
+    t.ask(thread="t")
+    postgres.stop()
+    postgres.start()
     t.ask(thread="t")
     assert said(t.services, "t") == ["human", "ai"] * 2

@@ -30,7 +30,7 @@ def test_passages_are_numbered_in_the_last_message_and_handed_over_as_data() -> 
     system, last = grounded("You know tea.", "Why?", HITS, [])
     assert system.text == f"You know tea.\n\n{RULES}"
     assert last.text == "Passages:\n\n[1] Title 1\nText 1.\n\n[2] Title 2\nText 2.\n\nQuestion: Why?"
-    assert last.additional_kwargs == {"passages": [hit.as_dict() for hit in HITS], "question": "Why?"}
+    assert last.additional_kwargs == {"passages": [hit.to_read() for hit in HITS], "question": "Why?"}
     assert NO_ANSWER in system.text
 
 

@@ -87,6 +87,13 @@ def test_models_without_a_key_are_never_chosen(trained):
     assert found.nearest[0].prompt.startswith("How long does green tea steep")
 
 
+def test_for_pictures_only_models_that_see_are_chosen(trained):
+    services = trained(superior=STRONG)
+    (services.settings.home / "prices.toml").write_text(f'["{MIDDLE}"]\nvision = false\n')
+    assert ladder(services, QUESTION) == {Tier.INFERIOR: MIDDLE, Tier.SUPERIOR: MIDDLE}
+    assert ladder(services, QUESTION, pictures=True) == {Tier.INFERIOR: STRONG, Tier.SUPERIOR: STRONG}
+
+
 def test_a_dollar_is_worth_what_training_found(trained):
     assert recommend(trained(worth=1e6), QUESTION).model == CHEAP
 

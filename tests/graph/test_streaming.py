@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -153,7 +154,7 @@ def test_only_the_conversation_is_checkpointed(table: Make) -> None:
     t = table([GOOD])
     t.ask(thread="t")
     values = compiled(t.services).get_state({"configurable": {"thread_id": "t"}}).values
-    assert set(values) == {"messages", "question", "route", "answer"}
+    assert set(values) == {"messages", "summary", "question", "topic", "route", "answer"}
     assert [(m.type, m.text) for m in values["messages"]] == [("human", QUESTION), ("ai", f"{GOOD} [1]")]
 
 
@@ -258,3 +259,12 @@ def test_what_was_acknowledged_survives_kill_9(table: Make, tiny_experts: Path, 
     state = compiled(t.services).get_state({"configurable": {"thread_id": "thread-9"}})
     assert [m.type for m in state.values["messages"]] == ["human", "ai"]
     assert state.values["answer"] == stored.answer
+
+
+def test_without_steps_only_the_answer_comes_and_no_node_leaves_the_thread(table: Make) -> None:
+    t, seen = table([GOOD]), set[int]()
+    find = t.services.index
+    t.services.index = lambda name: (seen.add(threading.get_ident()), find(name))[1]  # type: ignore[method-assign]
+    (last,) = events(QUESTION, Context(), "t", t.services, steps=False)
+    assert (last["type"], last["data"]["outcome"]) == ("answer", "answered")
+    assert seen == {threading.get_ident()}

@@ -42,7 +42,7 @@ def test_a_followup_is_asked_with_its_topic_and_answered(tiny: Services) -> None
     answer = run("and black tea?", Context(), "t", tiny)
     assert "four minutes" in answer.answer
     state = compiled(tiny).get_state({"configurable": {"thread_id": "t"}}).values
-    assert state["question"] == f"{QUESTION} and black tea?"
+    assert state["question"] == "How long does black tea steep?"
     assert [text for kind, text in conversation(tiny, "t") if kind == "human"] == [QUESTION, "and black tea?"]
 
 
@@ -71,12 +71,12 @@ def test_without_a_thread_each_question_starts_a_new_one(table: Make) -> None:
 
 
 def test_the_model_is_sent_the_conversation(table: Make) -> None:
-    t = table([GOOD, GOOD])
+    t = table([GOOD, "How long does green tea steep in winter?", GOOD])
     t.ask(thread="t")
     t.ask("And how long does it steep in winter?", thread="t")
-    sent = t.weak.history[1]
+    sent = t.weak.history[2]
     assert [(m.type, m.text) for m in sent[1:3]] == [("human", QUESTION), ("ai", f"{GOOD} [1]")]
-    assert sent[-1].text.endswith("Question: green tea: how long does it steep in winter?")
+    assert sent[-1].text.endswith("Question: How long does green tea steep in winter?")
 
 
 def test_the_owner_is_recorded(table: Make) -> None:
@@ -218,7 +218,20 @@ def test_the_compiled_graph_takes_plain_messages_and_a_plain_context(tiny: Servi
 
 def test_the_experts_are_nodes_of_the_drawing(tiny: Services) -> None:
     drawn = graph.build_graph(tiny).get_graph()
-    assert set(drawn.nodes) == {"__start__", "prepare", "route", "tea", "bees", "superior", "decline", "decide", "respond", "__end__"}
+    assert set(drawn.nodes) == {
+        "__start__",
+        "prepare",
+        "route",
+        "tea",
+        "bees",
+        "superior",
+        "review",
+        "decline",
+        "clarify",
+        "decide",
+        "respond",
+        "__end__",
+    }
     edges = {(e.source, e.target) for e in drawn.edges}
     assert {
         ("route", "tea"),
@@ -267,7 +280,7 @@ def test_a_routed_local_answer_encodes_the_question_once(tiny_settings: Settings
     compiled(services).checkpointer.conn.close()  # type: ignore[union-attr]
 
 
-def test_a_turn_is_one_statement_in_the_store(table: Make) -> None:
+def test_a_turn_is_two_statements_in_the_store(table: Make) -> None:
     t = table([GOOD, GOOD])
     t.ask(thread="t")
     statements: list[str] = []
@@ -277,7 +290,7 @@ def test_a_turn_is_one_statement_in_the_store(table: Make) -> None:
 
     event.listen(t.services.engine, "before_cursor_execute", note)
     t.ask(thread="t")
-    assert statements == ["INSERT"]
+    assert statements == ["INSERT", "INSERT"], "the run, and what led to it"
 
 
 def test_a_turn_writes_one_checkpoint(table: Make) -> None:

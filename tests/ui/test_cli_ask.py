@@ -1,3 +1,4 @@
+import io
 import json
 import os
 import re
@@ -10,8 +11,10 @@ import time
 import pytest
 
 from core.settings import ROOT
+from graph.pictures import NO_EYES
 from store.engine import engine
 from store.runs import thread_runs, threads
+from tests.pictures import picture
 
 STEEP = "How long does green tea steep?"
 KEYS = [
@@ -85,9 +88,11 @@ def test_a_thread_goes_on(switchyard, tiny_settings):
     assert [t.question for t in turns] == [STEEP, "and black tea?"]
 
 
-def test_an_image_is_known_by_its_first_bytes(switchyard, tmp_path):
-    (tmp_path / "hive.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(20))
-    assert switchyard("ask", STEEP, "--image", str(tmp_path / "hive.png")).status == 0
+def test_a_picture_that_no_model_sees_is_said(switchyard, tmp_path):
+    (tmp_path / "hive.jpg").write_bytes(picture("PNG"))
+    result = switchyard("ask", STEEP, "--image", str(tmp_path / "hive.jpg"))
+    assert "two minutes" in result.out
+    assert (result.status, result.err) == (0, f"Note: {NO_EYES}\n")
 
 
 def test_a_model_that_cannot_be_reached_is_replaced_with_a_note(switchyard, monkeypatch):
@@ -116,8 +121,10 @@ def test_a_model_that_cannot_be_reached_is_replaced_with_a_note(switchyard, monk
         (["Hi", "--expert", "cats"], 2, "No expert is called 'cats'. Known: bees, tea."),
         (["Hi", "--model", "nobody:any"], 2, "Model 'nobody:any': expected provider:name"),
         (["Hi", "--model", "openai:gpt-5"], 1, "OPENAI_API_KEY is not set"),
-        (["Hi", "--image", "none.png"], 2, "Cannot read the image none.png: No such file or directory."),
-        (["Hi", "--image", str(ROOT / "pyproject.toml")], 2, f"{ROOT / 'pyproject.toml'}: expected a PNG, JPEG, GIF or WebP image"),
+        (["Hi", "--image", "none.png"], 2, "Cannot read the picture none.png: No such file or directory."),
+        (["--image", "."], 2, "Cannot read the picture .: Is a directory."),
+        (["Hi", "--image", str(ROOT / "pyproject.toml")], 2, "pyproject.toml: expected a PNG, JPEG, GIF or WebP picture;"),
+        (["--image", "a.png", "--input", "a.jsonl", "--output", "b.jsonl"], 2, "--image belongs to one question"),
     ],
 )
 def test_what_cannot_be_asked_is_one_line(switchyard, arguments, status, line):
@@ -260,3 +267,21 @@ def test_rows_leave_their_runs_behind_and_no_thread(switchyard, tmp_path, tiny_s
     assert [row["thread_id"] for row in found] == [row["run_id"] for row in found]
     assert threads(store) == []
     assert not (tiny_settings.home / "threads.db").exists()
+
+
+@pytest.mark.parametrize(("typed", "expert"), [("\n", "tea"), ("bees\n", "bees"), ("cats\ny\n", "tea"), ("n\n", None)])
+def test_a_route_is_reviewed_before_it_runs(switchyard, monkeypatch, typed, expert):
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    result = switchyard("ask", STEEP, "--review", "--json")
+    assert result.status == 0
+    assert json.loads(result.out)["expert"] == expert
+    assert "Route: tea (tea " in result.err
+
+
+def test_a_review_needs_somebody_who_answers(switchyard, monkeypatch, tmp_path):
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    result = switchyard("ask", STEEP, "--review")
+    assert (result.status, result.err.splitlines()[-1][:60]) == (2, "Error: Expected an answer to the route; the input ended. Lea")
+    rows_in = written(tmp_path / "in.jsonl", {"id": 1, "text": STEEP})
+    result = switchyard("ask", "--input", str(rows_in), "--output", str(tmp_path / "out.jsonl"), "--review")
+    assert (result.status, "--review asks somebody about one route" in result.err) == (2, True)

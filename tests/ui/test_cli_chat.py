@@ -2,8 +2,10 @@ import io
 
 import pytest
 
+from graph.pictures import NO_EYES
 from store.engine import engine
-from store.runs import threads
+from store.runs import thread_runs, threads
+from tests.pictures import picture
 from ui.commands.chat import View
 
 
@@ -30,11 +32,26 @@ def test_a_command_or_question_that_fails_does_not_end_the_chat(chat):
     assert result.status == 0
     assert result.err.splitlines() == [
         "No expert is called 'cats'. Known: bees, tea.",
-        "No command is called '/dance'. Known: /new, /expert NAME, /quit.",
+        "No command is called '/dance'. Known: /new, /expert NAME, /image FILE, /review, /quit.",
         "Expected a question of at most 8,000 characters; got 9,000. Shorten it, or put it into an expert's corpus.",
         "Asking bees only.",
     ]
     assert "never" not in result.out
+
+
+def test_a_picture_goes_with_the_next_question(chat, tiny_settings, tmp_path):
+    (tmp_path / "pot.png").write_bytes(picture())
+    question = "How long does green tea steep?"
+    result = chat("/image none.png", f"/image {tmp_path / 'pot.png'}", question, question, f"/image {tmp_path / 'pot.png'}", "/image", "")
+    assert "two minutes" in result.out
+    waits = "picture for the next question; Enter alone asks about what is shown."
+    assert result.err.splitlines() == [
+        "Cannot read the picture none.png: No such file or directory. Name a picture's file.",
+        f"1 {waits}",
+        f"Note: {NO_EYES}",
+        f"1 {waits}",
+        "No picture for the next question.",
+    ]
 
 
 def test_an_unknown_expert_or_model_is_told_at_once(chat):
@@ -63,3 +80,25 @@ def test_the_view_shows_drafts_dim_and_drops_rejected_ones():
     assert view.rendered().plain == "Asking the superior model …"
     view.take({"type": "token", "data": "Honey is sweet."})
     assert (view.rendered().plain, view.rendered().style) == ("Honey is sweet.", "")
+
+
+def test_a_reviewed_route_is_accepted_changed_or_given_up(chat, tiny_settings):
+    result = chat("How long does green tea steep?", "", "and black tea?", "bees", "and oolong?", "n", arguments=["--review"])
+    assert result.status == 0
+    assert "two minutes" in result.out
+    assert "Nobody was asked, as you decided." in result.out
+    assert "How long does black tea steep?\nRoute: tea (tea " in result.err
+    runs = thread_runs(engine(tiny_settings.database), threads(engine(tiny_settings.database))[0].thread_id)
+    assert [run.answer["expert"] for run in runs] == ["tea", "bees", None]
+
+
+def test_another_question_in_the_place_of_a_choice_is_asked(chat, tiny_settings):
+    result = chat("How long does green tea steep?", "maybe", "How much water does ripe honey hold?", "y", arguments=["--review"])
+    assert "Expected Enter, one of accept, bees, tea, decline, or another question." in result.err
+    runs = thread_runs(engine(tiny_settings.database), threads(engine(tiny_settings.database))[0].thread_id)
+    assert [(run.question, run.answer["expert"]) for run in runs] == [("How much water does ripe honey hold?", "bees")]
+
+
+def test_review_is_turned_on_and_off(chat):
+    result = chat("/review", "/review")
+    assert result.err.splitlines() == ["Routes are shown first.", "Routes are taken as they come."]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from core.errors import InputError, UnknownNameError
+from core.pictures import open_pictures
 from ui.console import ERR, print_answer, print_json, step
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from ui.batch import Row
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
-IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8")
 
 
 @app.command()
@@ -33,9 +33,11 @@ def ask(
     ] = None,
     no_escalate: Annotated[bool, typer.Option("--no-escalate", help="Never ask the superior model.")] = False,
     image: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="An image that belongs to the question; may be repeated.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A PNG, JPEG, GIF or WebP that belongs to the question, or is all of it; may be repeated."),
     ] = None,
     thread: Annotated[str | None, typer.Option(metavar="ID", help="A conversation to go on with, or to begin.")] = None,
+    review: Annotated[bool, typer.Option("--review", help="Show the route first, to accept it or to choose another expert.")] = False,
     input_: Annotated[Path | None, typer.Option("--input", metavar="FILE", help='JSON lines {"id", "text"[, "expert"]}.')] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Where the answers go, a line each; rows that are there are skipped.")
@@ -43,19 +45,23 @@ def ask(
     json_: Annotated[bool, typer.Option("--json", help="Print the answer object as JSON.")] = False,
 ) -> None:
     """Ask a question, or every question of a file."""
-    one_or_many(question, input_, output, json_)
-    images = [image_path(path) for path in image or []]
+    if image and input_:
+        raise InputError("--image belongs to one question, and the rows of --input are many: leave --image out.")
+    if review and input_:
+        raise InputError("--review asks somebody about one route, and the rows of --input are many: leave --review out.")
+    one_or_many("" if image and question is None else question, input_, output, json_)
+    images = open_pictures(image or [], files=True)
     from graph.services import services
     from graph.state import AUTO, Context
 
     shared = services()
     if model and model != AUTO:
         shared.model(model)
-    context = Context(expert=expert, model=model, escalate=not no_escalate, images=images)
+    context = Context(expert=expert, model=model, escalate=not no_escalate, images=images, review=review)
     if input_ and output:
         _ask_all(shared, context, thread, input_, output)
         return
-    answer = _ask_one(shared, str(question), context, thread)
+    answer = _ask_one(shared, question or "", context, thread)
     if json_:
         print_json(answer)
         return
@@ -74,29 +80,26 @@ def one_or_many(question: str | None, source: Path | None, output: Path | None, 
         raise InputError("--json prints one document, and the rows of --input go to --output: leave --json out.")
 
 
-def image_path(path: Path) -> str:
-    """The path of an image. Raises InputError when the file is none, judged by its first bytes."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(12)
-    except OSError as error:
-        raise InputError(f"Cannot read the image {path}: {error.strerror}.") from None
-    if not head.startswith(IMAGES) and not (head.startswith(b"RIFF") and head.endswith(b"WEBP")):
-        raise InputError(f"{path}: expected a PNG, JPEG, GIF or WebP image; its first bytes are those of something else.")
-    return str(path)
-
-
 def _ask_one(shared: Services, question: str, context: Context, thread: str | None) -> dict[str, Any]:
-    from graph.api import events
+    from graph.api import events, resumed
+    from ui.reviewing import choose
 
-    answer: dict[str, Any] = {}
+    last = _played(events(question, context, thread, shared))
+    if last["type"] == "review":
+        choice = choose(last["data"])
+        last = _played(resumed(choice, context, last["data"]["thread_id"], shared))
+    data: dict[str, Any] = last["data"]
+    return data
+
+
+def _played(turn: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The last event; those before it are told on stderr."""
+    last: dict[str, Any] = {}
     with ERR.status("Routing …") as status:
-        for event in events(question, context, thread, shared):
-            if event["type"] == "answer":
-                answer = event["data"]
-            elif now := step(event):
+        for last in turn:
+            if now := step(last):
                 status.update(now)
-    return answer
+    return last
 
 
 def _ask_all(shared: Services, context: Context, thread: str | None, source: Path, output: Path) -> None:

@@ -1,4 +1,4 @@
-"""Measure routing, retrieval, answers, confidence, abstention and escalation, on the experts' own test questions or on your files."""
+"""Measure routing, retrieval, answers, conversation, confidence, abstention and escalation, on shipped or your own questions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
-    help="Measure routing, retrieval, answers, confidence, abstention and escalation, on the experts' own test questions or on your files.",
+    help="Measure routing, retrieval, answers, conversation, confidence, abstention and escalation, on shipped or your own questions.",
 )
 Corpus = Annotated[Path | None, typer.Option(help='Passages, JSON lines {"_id", "title", "text"}.')]
 Candidates = Annotated[
@@ -221,6 +221,26 @@ def abstention(
         found = evaluate(
             services(), command, data, corpus=corpus, qrels=qrels, against=against, count=passages, mapping=maps, progress=show
         )
+    _hand_over([found], json_, report)
+
+
+@app.command()
+def conversation(
+    file: Annotated[
+        Path | None,
+        typer.Argument(help='Dialogues, JSON lines {"turns": [...], "expert", "documents": [...]}.', show_default=False),
+    ] = None,
+    split: Annotated[str, typer.Option(help="The rows of this split: dev or test.")] = "test",
+    json_: Json = False,
+    report: Folder = None,
+) -> None:
+    """Is a follow-up understood, and a vague message asked back about? Without a file: the dialogues beside the experts."""
+    from evaluation.conversation import evaluate
+    from graph.services import services
+
+    command = _command("conversation", file, ("--split", None if split == "test" else split))
+    with bars() as show:
+        found = evaluate(services(), command, file, split=split, progress=show)
     _hand_over([found], json_, report)
 
 
