@@ -16,6 +16,7 @@ from langchain_core.messages.ai import UsageMetadata, add_usage
 
 from core.errors import BlockedAnswerError, ModelError, ModelTimeoutError, TruncatedAnswerError
 from core.settings import PROVIDER_KEYS, Settings
+from core.text import plain
 from core.types import ModelUse
 from llms.faults import as_model_error
 from llms.prices import cost_usd
@@ -112,7 +113,7 @@ class _Parts:
             self.usage = add_usage(self.usage, chunk.usage_metadata)
         self.logprobs += [token["logprob"] for token in (metadata.get("logprobs") or {}).get("content") or []]
         self.finish_reason = _finish_reason(metadata) or self.finish_reason
-        text = str(chunk.text)
+        text = plain(str(chunk.text))
         if text:
             self.texts.append(text)
         return text
@@ -132,7 +133,8 @@ def _attempt(
 
     def work() -> None:
         try:
-            for chunk in model.stream(messages):
+            # The spec is what traces call the request.
+            for chunk in model.stream(messages, {"run_name": spec}):
                 if abandoned.is_set():
                     return
                 if deadline.left() <= 0:

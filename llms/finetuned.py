@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -113,13 +114,19 @@ def _read(folder: Path) -> _Loaded:
 
 
 def _prompt_ids(tokenizer: Any, messages: Sequence[BaseMessage]) -> list[int]:
-    turns = [{"role": _ROLES.get(m.type, "user"), "content": m.text} for m in messages]
+    turns = [{"role": _ROLES.get(m.type, "user"), "content": _spelt_out(tokenizer, m.text)} for m in messages]
     if tokenizer.chat_template:
         text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
     else:
         text = "".join(f"{turn['role']}: {turn['content']}\n" for turn in turns) + "assistant: "
     # The template writes the special tokens itself.
     return [int(i) for i in tokenizer(text, add_special_tokens=not tokenizer.chat_template)["input_ids"]]
+
+
+def _spelt_out(tokenizer: Any, text: str) -> str:
+    """Without special tokens, which only the template may write: a document could end its turn with them, and forge another."""
+    special = "|".join(re.escape(token) for token in sorted(tokenizer.added_tokens_encoder, key=len, reverse=True))
+    return re.sub(special, lambda token: f"{token[0][0]} {token[0][1:]}", text) if special else text
 
 
 def _greedy(model: Any, prompt: Sequence[int], room: int) -> Iterator[tuple[int, float]]:

@@ -1,4 +1,4 @@
-"""Who is asking, and whether they may: API keys, their limits and budgets; without any key, this machine alone."""
+"""Who is asking, and whether they may: API keys and their limits; without any key, this machine alone."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
 
-from core.types import Tier
-from graph.recommendation import choosable
 from graph.services import Services
-from llms.prices import cost_usd
 from server.errors import Refused
 from server.state import App
-from store.keys import Key, any_key, charge, find, take
+from store.keys import Key, any_key, find, take
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -31,8 +29,16 @@ class Caller:
         """Whose conversations these are."""
         return self.key.owner if self.key else None
 
+    @property
+    def key_id(self) -> str | None:
+        """Names the key, in the log."""
+        return self.key.key_id if self.key else None
 
-def caller(request: Request, services: App) -> Caller:
+
+_BEARER = HTTPBearer(auto_error=False, description="A key that `switchyard key create` has made; none is needed as long as there is none.")
+
+
+def caller(request: Request, services: App, _described: Annotated[object, Security(_BEARER)]) -> Caller:
     """Who sent a request to one of these routes."""
     headers, client = request.headers, request.client
     return admit(services, headers.get("authorization", ""), client.host if client else "", headers.get("host", ""))
@@ -60,24 +66,6 @@ def identify(services: Services, authorization: str, address: str, host: str) ->
     if not (_loopback(address) and _name(host) in _LOCAL_NAMES):
         raise Refused(401, "Without keys only this machine may ask. Make one: switchyard key create OWNER", code="invalid_api_key")
     return Caller()
-
-
-def check_budget(services: Services, who: Caller) -> None:
-    """Raises Refused when the key's money is spent (429), or when it could not be counted (403)."""
-    if who.key is None or who.key.budget_usd is None:
-        return
-    if not who.key.money_left:
-        raise Refused(429, f"This key's budget of ${who.key.budget_usd:g} for this month is spent.", code="insufficient_quota")
-    specs = {services.tiers(name)[tier] for name in services.experts for tier in Tier} | {services.settings.general, *choosable(services)}
-    if unknown := sorted(s for s in specs if s and cost_usd(s, 1, 1, services.settings.home) is None):
-        message = f"This key has a budget, and the price of {', '.join(unknown)} is unknown. Add it to prices.toml in SWITCHYARD_HOME."
-        raise Refused(403, message, code="unknown_price")
-
-
-def pay(services: Services, who: Caller, cost: float | None) -> None:
-    """Count what a turn cost. One of unknown price counts nothing: `check_budget` lets no key with a budget come so far."""
-    if who.key and cost:
-        charge(services.engine, who.key, cost)
 
 
 def _loopback(address: str) -> bool:

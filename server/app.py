@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from core.settings import settings
+from graph import tracing
 from graph.services import Services, services
-from server import chat, errors, feedback, health, models, route, threads
+from server import chat, docs, errors, feedback, health, models, route, threads
 from server.guard import Guard
 from server.state import State
 
@@ -29,11 +30,12 @@ def create_app(given: Callable[[], Services] = services, origins: Sequence[str] 
         threading.Thread(target=health.warm, args=(shared,), name="warm", daemon=True).start()
         yield
         shared.turns.close()
+        tracing.close()
 
-    app = FastAPI(title="Switchyard", description=ABOUT, version="1", lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="Switchyard", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.switchyard = shared
-    for part in (chat, models, route, feedback, threads, health):
-        app.include_router(part.router)
+    for part in (chat, models, route, feedback, threads, health, docs):
+        app.include_router(part.router, responses=errors.DESCRIBED)
     errors.install(app)
     app.add_middleware(Guard, metrics=shared.metrics)
     if origins:
@@ -42,5 +44,6 @@ def create_app(given: Callable[[], Services] = services, origins: Sequence[str] 
 
 
 def serve() -> FastAPI:
-    """For uvicorn: with the settings of the environment."""
+    """For uvicorn: with the settings of the environment, and a line in the log for each turn."""
+    tracing.turnlog.set_up(settings().log or "text")
     return create_app(origins=settings().cors_origins)

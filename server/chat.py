@@ -7,6 +7,7 @@ import json
 import re
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Request
@@ -15,14 +16,18 @@ from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langgraph.runtime import RunControl
 from starlette.concurrency import run_in_threadpool
 
-from graph.api import events, events_alone
+from core.pictures import marked, open_pictures
+from graph.api import events, events_alone, resumed
 from graph.nodes.prepare import clean_question
 from graph.services import Services
+from graph.tracing.collector import within
 from server import errors
-from server.access import Caller, Who, check_budget, pay
+from server.access import Caller, Who
+from server.budget import Account, check_budget
 from server.errors import Refused
 from server.markdown import Inert, sources, without_sources
 from server.models import context
+from server.review import shown
 from server.schema import THREAD_ID, ChatCompletion, ChatRequest, Error, Message
 from server.state import App, Shared, State
 from server.threads import published, stored_name
@@ -45,16 +50,13 @@ async def chat(
     """Ask the last message's question; the messages before it are the conversation so far.
 
     metadata.thread_id, or the header X-Thread-Id, goes on with a stored conversation, or begins one; then only the last message counts.
+    With switchyard.review the route is answered, and waits for switchyard.resume; with that no message counts.
     """
     thread = (body.metadata or {}).get("thread_id") or x_thread_id
     if thread is not None and not re.fullmatch(THREAD_ID, thread):
         raise Refused(400, "thread_id: expected 1 to 64 letters, digits, - and _.", param="thread_id")
-    start = await run_in_threadpool(_prepared, services, shared, who, body, thread)
-    try:
-        played = shared.turns.play(start)
-    except Refused:
-        shared.metrics.refused.inc()
-        raise
+    start = await run_in_threadpool(_prepared, services, shared, who, body, thread, request.headers)
+    played = shared.turns.play(start)
     reply = _Reply(body.model, who)
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
@@ -62,33 +64,44 @@ async def chat(
     return await _unless_left(request, reply.whole(played))
 
 
-def _prepared(services: Services, shared: State, who: Caller, body: ChatRequest, thread: str | None) -> Start:
+def _prepared(services: Services, shared: State, who: Caller, body: ChatRequest, thread: str | None, headers: Mapping[str, str]) -> Start:
     """What a thread will do for the answer. Whatever is wrong with the request is said now, before a stream begins."""
     asked = body.messages[-1]
-    chosen = context(services, body.model, who.owner, asked.pictures)
-    question = clean_question(asked.text, services.settings.max_question_chars)
+    pictures = open_pictures(asked.pictures)
+    chosen = replace(context(services, body.model, who.owner, pictures), key_id=who.key_id)
+    question = clean_question(asked.text, services.settings.max_question_chars, needed=not pictures)
     check_budget(services, who)
+    review, resume = body.switchyard.review, body.switchyard.resume
+    if (review or resume) and not thread:
+        raise Refused(400, "switchyard.review and switchyard.resume need a thread_id: the route waits in its thread.", param="thread_id")
+    chosen = replace(chosen, review=review or resume is not None)
 
     def start(control: RunControl) -> Iterator[Event]:
-        if thread:
-            happening = events(question, chosen, stored_name(who, thread), services, control)
+        if thread and resume:
+            happening = resumed(resume, chosen, stored_name(who, thread), services, control, steps=bool(body.stream))
+        elif thread:
+            happening = events(question, chosen, stored_name(who, thread), services, control, steps=bool(body.stream))
         else:
             conversation = [*history(body.messages[:-1], services.settings.max_question_chars), HumanMessage(question)]
-            happening = events_alone(conversation, chosen, services, control)
-        for event in happening:
-            if event["type"] == "answer":
-                pay(services, who, event["data"]["cost_usd"])
-                shared.metrics.answered(event["data"])
-            yield event
+            happening = events_alone(conversation, chosen, services, control, steps=bool(body.stream))
+        with within(headers), Account(services, who) as account:
+            for event in happening:
+                if event["type"] == "answer":
+                    account.pay(event["data"]["cost_usd"])
+                    shared.metrics.answered(event["data"])
+                if event["type"] == "review":
+                    yield from shown(event["data"])
+                else:
+                    yield event
 
     return start
 
 
 def history(messages: Sequence[Message], limit: int) -> list[AnyMessage]:
-    """The conversation before the question: what was asked and answered, each at most `limit` characters."""
+    """The conversation before the question: what was asked and answered, each at most `limit` characters, a mark for its pictures."""
     said: list[AnyMessage] = []
     for message in messages:
-        text = without_sources(message.text)[:limit]
+        text = marked(without_sources(message.text)[:limit], len(message.pictures))
         if text.strip() and message.role in ("user", "assistant"):
             said.append(HumanMessage(text) if message.role == "user" else AIMessage(text))
     return said

@@ -12,10 +12,16 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from core.errors import InputError, ModelError, ModelTimeoutError, RateLimitedError, StoreError, SwitchyardError
+from server.schema import Error
 
 logger = logging.getLogger("switchyard")
 _KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _BUSY_S = 2.0
+DESCRIBED: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": Error, "description": "The request cannot be answered as it is."},
+    "5XX": {"model": Error, "description": "The server, its database or a model failed."},
+}
+"""For the description of every route."""
 
 
 class Refused(Exception):  # noqa: N818  # a word for what happened, like the standard library's StopIteration

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from server.metrics import Metrics
 
-MOST_BYTES = 4 * 1024 * 1024
+MOST_BYTES = 16 * 1024 * 1024
+"""Room for the pictures of a question, which base64 makes a third longer."""
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -18,7 +19,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 NO_CONTENT = "default-src 'none'; frame-ancestors 'none'"
-"""For everything but the page of the documentation, which runs scripts."""
+"""For everything but the page of the documentation, which has a policy of its own."""
 
 
 class Guard:
@@ -33,13 +34,17 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started, status, read = time.perf_counter(), 0, 0
+        length = Headers(scope=scope).get("content-length", "")
+        declared = int(length) if length.isdecimal() else 0
 
         async def counted() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > MOST_BYTES:
-                raise HTTPException(413, f"Expected a request of at most {MOST_BYTES:,} bytes.")
+            if max(read, declared) > MOST_BYTES:
+                # What sends in chunks may never end; what ends soon is read, so that its sender sees the answer.
+                ends = {} if 0 < declared < 2 * MOST_BYTES else {"Connection": "close"}
+                raise HTTPException(413, f"Expected a request of at most {MOST_BYTES:,} bytes.", ends)
             return message
 
         async def guarded(message: Message) -> None:
@@ -61,6 +66,5 @@ class Guard:
 def _secure(headers: MutableHeaders) -> None:
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-    if not headers.get("content-type", "").startswith("text/html"):
-        headers.setdefault("Content-Security-Policy", NO_CONTENT)
-        headers.setdefault("Cache-Control", "no-store")
+    headers.setdefault("Content-Security-Policy", NO_CONTENT)
+    headers.setdefault("Cache-Control", "no-store")

@@ -36,8 +36,6 @@ def readyz(shared: Shared, services: App) -> Response:
 @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
 def metrics(shared: Shared, who: Who) -> Response:
     """In Prometheus' text format."""
-    shared.metrics.running.set(shared.turns.admitted - shared.turns.waiting)
-    shared.metrics.waiting.set(shared.turns.waiting)
     return Response(shared.metrics.text(), media_type=CONTENT_TYPE)
 
 

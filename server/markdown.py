@@ -7,15 +7,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _HEAD = "\n\n**Sources**\n\n"
-_ACTIVE = re.compile(r"(?<=!)(?=\[)|(?<=<)(?=[A-Za-z/!?])")
+_ACTIVE = re.compile(r"(?<=!)(?=\[)|(?<=<)(?=[A-Za-z/!?])|(?<=\])(?=[(:])")
 _MARKUP = re.compile(r"([\\`*_\[\]<>!#|~&])")
 QUOTE_CHARS = 200
 
 
 class Inert:
-    """Takes the life out of a text that streams: no picture is fetched and no HTML is read, whatever a model or a document says.
+    """Takes the life out of a text that streams: no picture is fetched, no HTML is read and no link hides where it leads.
 
-    A space goes between what opens one (`![`, `<b`) and what follows; a backslash would not do, for the text may hold one before it.
+    A space goes into what would make one (`![`, `<b`, `](`, `]:`), whatever a model or a document says: `[1](address)` must not pass for a
+    source. A backslash would not do, for the text may hold one before it.
     """
 
     def __init__(self) -> None:

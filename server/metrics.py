@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.values import MutexValue, ValueClass
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -41,9 +43,22 @@ class Metrics:
             self.cost.labels(use["model"]).inc(use["cost_usd"] or 0.0)
 
     def text(self) -> bytes:
-        """In Prometheus' text format."""
+        """In Prometheus' text format: of all workers together, whichever is asked."""
         if ValueClass is MutexValue:
             return generate_latest(self.registry)
         together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        workers = MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        _forget_the_dead(Path(workers._path))
         return generate_latest(together)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """What a worker that was killed had running or waiting is gone with it; what it had counted stays."""
+    for file in folder.glob("gauge_live*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        except PermissionError:  # it lives, and is somebody else's by now
+            pass

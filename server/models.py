@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import APIRouter
 
+from core.pictures import Picture
 from core.types import Tier
 from graph.services import Services
 from graph.state import Context
@@ -23,10 +26,9 @@ def names(services: Services) -> dict[str, str]:
     return {ROUTED: "Switchyard", **experts, _SUPERIOR: "Switchyard: superior model"}
 
 
-def context(services: Services, model: str, owner: str | None, pictures: int) -> Context:
+def context(services: Services, model: str, owner: str | None, images: Sequence[Picture]) -> Context:
     """How a model's name is asked. Raises Refused (404) for one that there is not."""
     _known(services, model)
-    images = ["picture"] * pictures
     if model == ROUTED:
         return Context(owner=owner, images=images)
     if model == _SUPERIOR:

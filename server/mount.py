@@ -61,9 +61,13 @@ async def threads(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any] | b
         return True
     owner = {"owner": ctx.user.identity}
     if ctx.action in ("create", "create_run", "update"):
+        if value.get("metadata") is None:
+            value["metadata"] = {}
         value["metadata"].update(owner)  # in place: the server goes on with this very object
     if ctx.action == "create_run":
         if "budget" in ctx.permissions:
             raise Auth.exceptions.HTTPException(403, "The cost of runs is not counted here: a key with a budget asks at /v1.")
+        if value["kwargs"].get("webhook"):
+            raise Auth.exceptions.HTTPException(403, "The server calls no address for a key: leave webhook out, and read the run.")
         value["kwargs"]["context"] = {**(value["kwargs"].get("context") or {}), **owner}
     return owner

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, Field, field_validator
 
 THREAD_ID = r"^[A-Za-z0-9_-]{1,64}$"
 ThreadId = Annotated[str, Field(pattern=THREAD_ID)]
+
+
+def _sound(text: str) -> str:
+    """Without what JSON may hold and no database or tokenizer takes: NUL, and halves of surrogate pairs."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()
+
+
+Text = Annotated[str, AfterValidator(_sound)]
 MOST_MESSAGES = 1000
 
 
+class ImageUrl(BaseModel):
+    """A picture as a data: URL. Addresses are refused: nothing is fetched."""
+
+    url: str = Field("", examples=["data:image/png;base64,iVBORw0KGgo..."])
+
+
 class Part(BaseModel):
-    """A part of a message: text, or anything else (a picture, a file), which is not read."""
+    """A part of a message: text, a picture, or anything else (a sound, a file), which is not read."""
 
     type: str
-    text: str | None = None
+    text: Text | None = None
+    image_url: ImageUrl | None = None
 
 
 class Message(BaseModel):
     """A message. The experts have their own instructions: those of role system, developer, tool and function are not passed on."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
+    content: Text | list[Part] | None = None
 
     @property
     def text(self) -> str:
@@ -32,9 +47,11 @@ class Message(BaseModel):
         return "\n".join(part.text for part in self.content or [] if part.type == "text" and part.text)
 
     @property
-    def pictures(self) -> int:
-        """How many pictures it holds."""
-        return 0 if self.content is None or isinstance(self.content, str) else sum(p.type == "image_url" for p in self.content)
+    def pictures(self) -> list[str]:
+        """The URLs of its pictures."""
+        if self.content is None or isinstance(self.content, str):
+            return []
+        return [part.image_url.url if part.image_url else "" for part in self.content if part.type == "image_url"]
 
 
 class StreamOptions(BaseModel):
@@ -43,16 +60,24 @@ class StreamOptions(BaseModel):
     include_usage: bool | None = None
 
 
+class Extension(BaseModel):
+    """What OpenAI's API has no words for."""
+
+    review: bool = Field(False, description="answer with the route, which waits for a `resume`; needs a thread_id")
+    resume: str | None = Field(None, description="the answer to a route that waits in the thread: accept, decline or an expert's name")
+
+
 class ChatRequest(BaseModel):
     """OpenAI's chat completion request. The conversation is the messages'; with a thread_id it is the thread's, and the last one counts."""
 
-    model: str = Field(max_length=200, examples=["switchyard", "switchyard/sleep", "switchyard/superior"])
+    model: Text = Field(max_length=200, examples=["switchyard", "switchyard/sleep", "switchyard/superior"])
     messages: list[Message] = Field(
         min_length=1, max_length=MOST_MESSAGES, examples=[[{"role": "user", "content": "How long is a sleep cycle?"}]]
     )
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: dict[str, str] | None = Field(None, description="thread_id: a stored conversation to go on with, or to begin")
+    switchyard: Extension = Extension()
     n: int | None = None
     tools: list[dict[str, Any]] | None = None
     functions: list[dict[str, Any]] | None = None
@@ -78,19 +103,19 @@ class ChatRequest(BaseModel):
 class RouteRequest(BaseModel):
     """A question to route. router: a kind, by default the one that decides."""
 
-    text: str = Field(examples=["How long is a sleep cycle?"])
-    router: str | None = None
+    text: Text = Field(examples=["How long is a sleep cycle?"])
+    router: Text | None = None
 
 
 class FeedbackRequest(BaseModel):
     """See `graph.feedback.give`. run_id stands in the answer's field `switchyard`."""
 
-    run_id: str
+    run_id: Text
     rating: int | None = Field(None, ge=-1, le=1, description="-1 bad, 0 neither, 1 good")
-    expert: str | None = Field(None, description="where the question belongs: an expert, or out_of_scope")
+    expert: Text | None = Field(None, description="where the question belongs: an expert, or out_of_scope")
     wrong_citations: list[int] = Field([], max_length=1000, description="numbers of citations that do not say what they are cited for")
-    text: str | None = Field(None, description="the answer as it should be")
-    comment: str | None = None
+    text: Text | None = Field(None, description="the answer as it should be")
+    comment: Text | None = None
 
 
 class FeedbackGiven(BaseModel):

@@ -18,9 +18,12 @@ class State:
     """services: gives the application, which is made on first use. not_ready: why no questions should be sent yet, or ''."""
 
     services: Callable[[], Services]
-    turns: Turns = field(default_factory=Turns)
     metrics: Metrics = field(default_factory=Metrics)
+    turns: Turns = field(init=False)
     not_ready: str = "starting"
+
+    def __post_init__(self) -> None:
+        self.turns = Turns(self.metrics)
 
 
 def state(request: Request) -> State:

@@ -35,7 +35,8 @@ def published(who: Caller, answer: Mapping[str, Any]) -> dict[str, Any]:
 @router.get("")
 def list_threads(services: App, who: Who) -> Threads:
     """The caller's hundred latest conversations."""
-    found = threads(services.engine, who.owner)
+    # A LangGraph server's own threads stand beside them, and are read there.
+    found = [t for t in threads(services.engine, who.owner) if stored_name(who, public_name(who, t.thread_id)) == t.thread_id]
     return Threads(
         data=[ThreadSummary(id=public_name(who, t.thread_id), title=t.title, turns=t.turns, updated_at=t.updated_at) for t in found]
     )

@@ -12,11 +12,13 @@ from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 
 from server.errors import Refused
+from server.metrics import Metrics
 
 Event = dict[str, Any]
 Start = Callable[[RunControl], Iterator[Event]]
-RUNNING, WAITING = 64, 128
-"""Of one process. A turn mostly waits for a model, so there may be many more than cores."""
+RUNNING, WAITING = 64, 192
+"""Of one process. A turn mostly waits for a model, so there may be many more than cores. Together above 200: the chats that two workers
+hold need not be spread evenly."""
 SILENCE_S = 15.0
 """After so long without an event, `waiting` is one, so that proxies keep the connection."""
 RETRY_AFTER_S = 1.0
@@ -25,15 +27,10 @@ RETRY_AFTER_S = 1.0
 class Turns:
     """The turns of one process. Made, called and read on the event loop only."""
 
-    def __init__(self, running: int = RUNNING, waiting: int = WAITING) -> None:
+    def __init__(self, metrics: Metrics, running: int = RUNNING, waiting: int = WAITING) -> None:
         self._pool = ThreadPoolExecutor(running, thread_name_prefix="turn")
-        self._running, self._most = running, running + waiting
+        self._metrics, self._running, self._most = metrics, running, running + waiting
         self.admitted = 0
-
-    @property
-    def waiting(self) -> int:
-        """How many were admitted and have no thread yet."""
-        return max(0, self.admitted - self._running)
 
     def play(self, start: Start) -> AsyncIterator[Event]:
         """Admit a turn and give its events. `start` runs in a thread; closing the events ends the turn.
@@ -41,8 +38,9 @@ class Turns:
         Raises Refused when too many are waiting; the events raise what `start` raises.
         """
         if self.admitted >= self._most:
+            self._metrics.refused.inc()
             raise Refused(503, "The server is busy. Try again in a moment.", code="busy", retry_after_s=RETRY_AFTER_S)
-        self.admitted += 1
+        self._count(1)
         loop, events, control = asyncio.get_running_loop(), asyncio.Queue[Event | BaseException | None](), RunControl()
 
         def put(item: Event | BaseException | None) -> None:
@@ -64,7 +62,7 @@ class Turns:
             if future.cancelled():
                 put(None)
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._leave)
+                loop.call_soon_threadsafe(self._count, -1)
 
         self._pool.submit(work).add_done_callback(over)
         return _read(events, control)
@@ -73,8 +71,11 @@ class Turns:
         """Begin no more turns: those that wait end without an event."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _leave(self) -> None:
-        self.admitted -= 1
+    def _count(self, change: int) -> None:
+        # At every change and not when /metrics is read: that one asks a single worker, which reads the others' gauges.
+        self.admitted += change
+        self._metrics.running.set(min(self.admitted, self._running))
+        self._metrics.waiting.set(max(0, self.admitted - self._running))
 
 
 async def _read(events: asyncio.Queue[Event | BaseException | None], control: RunControl) -> AsyncIterator[Event]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
 from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, String, Table, Text, create_engine, event, insert, select
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.errors import StoreError
+from store.turnstile import Turnstile
 
 SCHEMA_VERSION = 1
+_WRITER_WAIT_S = 30.0
 _LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7426551)"}
 metadata = MetaData()
 schema = Table("switchyard_schema", metadata, Column("version", Integer, primary_key=True))
@@ -27,6 +31,12 @@ runs = Table(
     Column("question", Text, nullable=False),
     Column("answer", Text, nullable=False, doc="the answer object, JSON"),
     Column("features", Text, nullable=False, doc="JSON"),
+)
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("run_id", String(36), primary_key=True),
+    Column("decision", Text, nullable=False, doc="what led to the answer and is no part of it, JSON; see graph.decision"),
 )
 calls = Table(
     "calls",
@@ -76,6 +86,14 @@ keys = Table(
     Column("month", String(7), nullable=False, doc="the month of spent_usd, e.g. 2026-11, UTC"),
     Column("spent_usd", Float, nullable=False),
 )
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("key_id", String(16), index=True, nullable=False),
+    Column("usd", Float, nullable=False, doc="what a turn that runs may cost"),
+    Column("until", Float, nullable=False, doc="seconds since the epoch, UTC: a process that died gives nothing back"),
+)
 
 
 @cache
@@ -84,11 +102,9 @@ def engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
-            Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            return _sqlite(parsed, Path(parsed.database))
         # A connection that broke while the database was away is replaced before it is used.
-        made = create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
-        if parsed.get_backend_name() == "sqlite":
-            event.listen(made, "connect", _tune_sqlite)
+        made = create_engine(parsed, pool_pre_ping=True)
         _migrate(made)
         return made
     except ImportError as error:
@@ -115,6 +131,62 @@ def _tune_sqlite(connection: object, _record: object) -> None:
     # WAL lets a reader go on while a turn is written; FULL makes what was acknowledged survive a power cut.
     for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=FULL"):
         connection.execute(f"PRAGMA {pragma}")  # type: ignore[attr-defined]
+
+
+def _sqlite(url: URL, path: Path) -> Engine:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A connection is only a file that is opened: no turn need wait for one.
+    made = create_engine(url, pool_size=16, max_overflow=-1)
+    event.listen(made, "connect", _tune_sqlite)
+    _migrate(made)
+    _watch(made, path)
+    _queue_writers(made)
+    return made
+
+
+def file_id(path: Path) -> tuple[int, int]:
+    """What tells a database's file from another that takes its place. Raises sqlite3.OperationalError when it is gone."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        raise sqlite3.OperationalError(f"the file {path.name} is gone; put it back, or start anew") from None
+    return found.st_dev, found.st_ino
+
+
+def _watch(made: Engine, path: Path) -> None:
+    """What is written to a file that was taken away is lost, and SQLite says nothing: have every use of a connection look first."""
+
+    def connecting(*_: object) -> None:
+        file_id(path)  # SQLite would make an empty file where there is none
+
+    def opened(_connection: object, record: ConnectionPoolEntry) -> None:
+        record.info["file"] = file_id(path)
+
+    def used(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if record.info.get("file") != file_id(path):
+            raise DisconnectionError  # another file lies there now: SQLAlchemy connects anew
+
+    event.listen(made, "do_connect", connecting)
+    event.listen(made, "connect", opened)
+    event.listen(made, "checkout", used)
+
+
+def _queue_writers(made: Engine) -> None:
+    """SQLite has whoever waits to write ask again by chance: of many at once, some would wait for ever. A process sends one at a time."""
+    turn = Turnstile()
+
+    def about_to(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if not statement.lstrip().upper().startswith("SELECT") and not connection.info.get("writes"):
+            if not turn.acquire(_WRITER_WAIT_S):
+                raise sqlite3.OperationalError("database is locked")
+            connection.info["writes"] = True
+
+    def done(_connection: object, record: ConnectionPoolEntry) -> None:
+        if record.info.pop("writes", False):
+            turn.release()
+
+    event.listen(made, "before_cursor_execute", about_to)
+    event.listen(made, "checkin", done)
 
 
 def _migrate(made: Engine) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -79,10 +79,20 @@ def all_feedback(engine: Engine) -> list[Feedback]:
     return _found(engine)
 
 
+def feedback_on(engine: Engine, run_id: str) -> list[Feedback]:
+    """Everybody's on one run, oldest first. Raises StoreError."""
+    return _found(engine, feedback.c.run_id == run_id)
+
+
 def feedback_of_runs(engine: Engine, run_ids: Collection[str], owner: str | None) -> dict[str, Feedback]:
     """What the owner said of these runs, by run. Raises StoreError."""
     owned = feedback.c.owner.is_(None) if owner is None else feedback.c.owner == owner
     return {given.run_id: given for given in _found(engine, feedback.c.run_id.in_(run_ids), owned)}
+
+
+def verdicts(found: Iterable[Feedback]) -> dict[str, bool]:
+    """Whether each run's answer was acceptable, where anything says so; of what is given oldest first, the latest word counts."""
+    return {one.run_id: one.acceptable for one in found if one.acceptable is not None}
 
 
 def delete_feedback(engine: Engine, ids: Collection[str]) -> int:

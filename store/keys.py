@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import secrets
 import time
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Row, case, insert, literal, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Row, case, delete, func, insert, literal, select, update
 
 from core.errors import UnknownNameError
-from store.engine import keys, transaction
+from store.engine import holds, keys, transaction
 
 PREFIX = "sy-"
 _ID_BYTES, _SECRET_BYTES = 4, 32
@@ -35,7 +36,7 @@ class Key:
 
     @property
     def money_left(self) -> bool:
-        """Whether another turn may begin. Turns at the same time may go beyond the budget, each by its own cost."""
+        """Whether the month's budget is not spent."""
         return self.budget_usd is None or self.spent_usd < self.budget_usd
 
 
@@ -107,12 +108,41 @@ def take(engine: Engine, key: Key) -> float:
         return max(0.0, (1.0 - float(found)) / rate)
 
 
-def charge(engine: Engine, key: Key, cost_usd: float) -> None:
-    """Add what a turn cost to the month's spending. Raises StoreError."""
+def hold(engine: Engine, key: Key, usd: float, for_s: float) -> str | None:
+    """Keep `usd` of the month's budget for a turn that begins, until it is charged or `for_s` seconds have passed.
+
+    Gives the hold's id; None when the budget is spent, or what is left of it is held by others. Raises StoreError.
+    """
+    with transaction(engine) as connection:
+        # Writing first locks the key in every database: no two turns see the same money.
+        connection.execute(update(keys).where(keys.c.key_id == key.key_id).values(key_id=key.key_id))
+        connection.execute(delete(holds).where(holds.c.until < time.time()))
+        if _left(connection, key) <= 0:
+            return None
+        made = secrets.token_hex(16)
+        connection.execute(insert(holds).values(id=made, key_id=key.key_id, usd=usd, until=time.time() + for_s))
+        return made
+
+
+def left(engine: Engine, key: Key) -> float:
+    """USD of the month's budget that are neither spent nor held. Raises StoreError."""
+    with transaction(engine) as connection:
+        return _left(connection, key)
+
+
+def charge(engine: Engine, key: Key, cost_usd: float, held: str | None = None) -> None:
+    """Add what a turn cost to the month's spending, in the place of what was held for it. Raises StoreError."""
     month = _month()
     spent = case((keys.c.month == month, keys.c.spent_usd + cost_usd), else_=cost_usd)
     with transaction(engine) as connection:
         connection.execute(update(keys).where(keys.c.key_id == key.key_id).values(spent_usd=spent, month=month))
+        connection.execute(delete(holds).where(holds.c.id == held))
+
+
+def _left(connection: Connection, key: Key) -> float:
+    now = _key(connection.execute(select(keys).where(keys.c.key_id == key.key_id)).one())
+    held = select(func.coalesce(func.sum(holds.c.usd), 0.0)).where(holds.c.key_id == key.key_id, holds.c.until >= time.time())
+    return math.inf if now.budget_usd is None else now.budget_usd - now.spent_usd - float(connection.execute(held).scalar_one())
 
 
 def _between(low: float, value: ColumnElement[float], high: float) -> ColumnElement[float]:

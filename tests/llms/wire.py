@@ -18,6 +18,8 @@ PIECES = ["Sleep ", "is ", "good [1]."]
 INPUT_TOKENS, OUTPUT_TOKENS = 120, 30
 LOGPROBS = [-0.1, -0.2, -0.6]
 RETRY_AFTER_S = "0.3"
+PAUSE_S = {"slow": 0.15, "a token a minute": 60.0}
+"""After each piece of an answer."""
 
 STATUS = {
     "429": (429, "Too many requests"),
@@ -135,7 +137,7 @@ class Handler(BaseHTTPRequestHandler):
         last = 1 if self.server.dialect == "openai" else 2  # the others begin with their reasoning
         for n, event in enumerate(_events(self.server.dialect, behaviour), start=1):
             self._chunk(f"data: {event if isinstance(event, str) else json.dumps(event)}\n\n".encode())
-            if behaviour == "slow" and self.server.closing.wait(0.15):
+            if behaviour in PAUSE_S and self.server.closing.wait(PAUSE_S[behaviour]):
                 return
             if behaviour == "cut" and n == last:
                 self.wfile.flush()

@@ -1,22 +1,31 @@
-"""Who may do what: keys, limits, budgets, and conversations that only their owner sees."""
+"""Who may do what: keys, limits, and conversations that only their owner sees; and what nobody sees."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from core.errors import StoreError
+from core.settings import Settings
 from graph.services import Services
 from server.access import identify
 from server.errors import Refused
+from server.guard import MOST_BYTES
 from store import keys
+from store.engine import engine
 from store.runs import threads
 from tests.graph.conftest import GOOD, QUESTION, Table
+from tests.llms import wire
 from tests.postgres import BOTH
 from tests.server.conftest import Running, chat, streamed
 
+PROVIDERS_KEY = "sk-provider-0123456789abcdef"
 Serve = Callable[..., Running]
 Make = Callable[..., Table]
 
@@ -45,14 +54,13 @@ def test_once_there_is_a_key_nobody_comes_in_without_one(serve: Serve, table: Ma
 def test_every_route_that_is_described_asks_for_a_key_but_health(serve: Serve, table: Make) -> None:
     on = serve(table([]).services)
     on.key("ann")
-    described = on.http.get("/openapi.json").json()["paths"]
-    open_ = set()
-    for path, methods in described.items():
-        for method in methods:
-            status = on.http.request(method, path.replace("{thread_id}", "t").replace("{model}", "m"), json={}).status_code
-            open_ |= {path} if status not in (400, 401) else set()
-            assert status != 400 or method == "post"
-    assert open_ == {"/healthz", "/readyz"}
+    statuses = {
+        f"{method} {path}": on.http.request(method, path.replace("{thread_id}", "t").replace("{model}", "m"), json={}).status_code
+        for path, methods in on.http.get("/openapi.json").json()["paths"].items()
+        for method in methods
+    }
+    assert len(statuses) > 8
+    assert {route: status for route, status in statuses.items() if status != 401} == {"get /healthz": 200, "get /readyz": 200}
 
 
 @pytest.mark.parametrize(
@@ -85,19 +93,41 @@ def test_another_owners_thread_cannot_be_seen_named_or_deleted(serve: Serve, tin
     ann, bob, anns_other = on.asking(on.key("ann")), on.asking(on.key("bob")), on.asking(on.key("ann"))
     hers = chat(ann, QUESTION, metadata={"thread_id": "secret"}).json()["switchyard"]
     assert hers["thread_id"] == "secret"
-    for name in ("secret", "ann:secret", "ann%3Asecret"):
-        assert bob.get(f"/v1/threads/{name}").status_code in (400, 404)
-        assert bob.delete(f"/v1/threads/{name}").status_code in (400, 404)
+    # 404 for what could be there, 400 for what could not: neither says whether somebody else has it.
+    for name, status in (("secret", 404), ("nothing", 404), ("ann:secret", 400), ("ann%3Asecret", 400), ("a" * 65, 400)):
+        for method in ("GET", "DELETE"):
+            assert bob.request(method, f"/v1/threads/{name}").status_code == status, name
+    assert chat(bob, QUESTION, metadata={"thread_id": "ann:secret"}).status_code == 400
+    body = {"model": "switchyard", "messages": [{"role": "user", "content": QUESTION}]}
+    assert bob.post("/v1/chat/completions", json=body, headers={"X-Thread-Id": "ann:secret"}).status_code == 400
     assert bob.get("/v1/threads").json()["data"] == []
-    assert bob.post("/feedback", json={"run_id": hers["run_id"], "rating": 1}).status_code == 400
     # The same name is another conversation: nothing of hers is known in it.
-    his = chat(bob, "and black tea?", metadata={"thread_id": "secret"}).json()["switchyard"]
-    assert (his["outcome"], len(bob.get("/v1/threads/secret").json()["turns"])) != ("answered", 2)
+    chat(bob, "and black tea?", metadata={"thread_id": "secret"})
+    assert [t["question"] for t in bob.get("/v1/threads/secret").json()["turns"]] == ["and black tea?"]
     assert [t["id"] for t in anns_other.get("/v1/threads").json()["data"]] == ["secret"]
-    assert len(ann.get("/v1/threads/secret").json()["turns"]) == 1
     assert bob.delete("/v1/threads/secret").status_code == 200
-    assert len(ann.get("/v1/threads/secret").json()["turns"]) == 1
+    assert [t["question"] for t in ann.get("/v1/threads/secret").json()["turns"]] == [QUESTION]
     assert threads(tiny.engine) == []
+
+
+def test_no_route_gives_away_what_is_anothers(serve: Serve, tiny: Services) -> None:
+    on = serve(tiny)
+    ann, bob = on.asking(on.key("ann")), on.asking(on.key("bob"))
+    hers = chat(ann, f"My name is Quetzalcoatl. {QUESTION}", metadata={"thread_id": "t"}).json()["switchyard"]
+    body = {"run_id": hers["run_id"], "thread_id": "t", "rating": 1, "text": "x", "model": "switchyard",
+        "messages": [{"role": "user", "content": "What is my name?"}], "metadata": {"thread_id": "t"}}  # fmt: skip
+    got = {}
+    for path, methods in on.http.get("/openapi.json").json()["paths"].items():
+        for method in methods:
+            response = bob.request(method, path.replace("{thread_id}", "t").replace("{model}", "switchyard"), json=body)
+            got[f"{method} {path}"] = response.status_code
+            for hidden in ("Quetzalcoatl", hers["run_id"]):
+                assert hidden not in response.text.replace(f"got '{hers['run_id']}'", ""), path
+    # Of the one that is told what it sent.
+    assert got["post /feedback"] == 400
+    assert (got["delete /v1/threads/{thread_id}"], got["get /v1/threads"]) == (200, 200)  # his own, which he has just begun
+    assert len(ann.get("/v1/threads/t").json()["turns"]) == 1
+    assert ann.post("/feedback", json={"run_id": hers["run_id"], "rating": 1}).status_code == 200
 
 
 def test_a_keys_rate_holds(serve: Serve, table: Make) -> None:
@@ -114,52 +144,43 @@ def test_a_keys_rate_holds(serve: Serve, table: Make) -> None:
     assert on.asking(on.key("bob")).get("/v1/models").status_code == 200
 
 
-@pytest.fixture
-def priced(table: Make) -> Callable[[str], Table]:
-    """`priced("fake:weak")`: the tables' models, the weak one under a spec that costs a dollar a token."""
-
-    def make(prices: str) -> Table:
-        from llms.fake import ScriptedModel
-
-        weak = ScriptedModel(replies=[GOOD] * 3)
-        made = table([], models={"openai:toll": weak}, inferior="openai:toll")
-        made.services.settings.home.mkdir(parents=True, exist_ok=True)
-        (made.services.settings.home / "prices.toml").write_text(prices)
-        return made
-
-    return make
+@BOTH
+def test_a_rate_holds_over_servers_and_requests_at_once(serve: Serve, tiny: Services) -> None:
+    one, two = serve(tiny), serve(tiny)
+    key = one.key("ann", per_minute=5)
+    clients = [one.asking(key), two.asking(key)]
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda n: clients[n % 2].get("/v1/models").status_code, range(24)))
+    assert sorted(statuses) == [200] * 5 + [429] * 19
 
 
-def test_a_spent_budget_ends_the_asking(serve: Serve, priced: Callable[[str], Table]) -> None:
-    on = serve(priced('["openai:toll"]\ninput = 0\noutput = 1000000\n').services)
-    client = on.asking(on.key("ann", budget_usd=10.0))
-    costs = [streamed(client, QUESTION)[-1].whole["switchyard"]["cost_usd"] for _ in range(2)]
-    assert costs == [8.0, 8.0]
-    refused = chat(client, QUESTION)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
-    assert refused.json()["error"]["message"] == "This key's budget of $10 for this month is spent."
-    assert [key.spent_usd for key in keys.listed(on.services.engine)] == [16.0]
-    assert client.post("/v1/route", json={"text": QUESTION}).status_code == 200
-    cost = next(line for line in client.get("/metrics").text.splitlines() if line.startswith("switchyard_cost_usd_total{"))
-    assert cost == 'switchyard_cost_usd_total{model="openai:toll"} 16.0'
-
-
-def test_a_budget_without_a_price_lets_nothing_through(serve: Serve, priced: Callable[[str], Table]) -> None:
-    on = serve(priced("").services)
-    refused = chat(on.asking(on.key("ann", budget_usd=10.0)), QUESTION)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "unknown_price")
-    assert "the price of openai:toll is unknown" in refused.json()["error"]["message"]
-    assert chat(on.asking(on.key("bob")), QUESTION).json()["switchyard"]["cost_usd"] is None
-
-
-def test_no_key_is_ever_logged(serve: Serve, table: Make, caplog: pytest.LogCaptureFixture, capfd: Any) -> None:
+def test_no_secret_is_in_any_log_or_answer_of_a_session(
+    serve: Serve, scripted: Callable[..., Services], caplog: pytest.LogCaptureFixture, capfd: Any, tmp_path: Path
+) -> None:
     caplog.set_level(logging.DEBUG)
-    on = serve(table([GOOD]).services)
-    secret = on.key("ann")
-    chat(on.asking(secret), QUESTION)
-    on.asking(secret + "x").get(f"/v1/models?key={secret[:20]}")
-    said = capfd.readouterr()
-    assert secret[3:20] not in caplog.text.replace(f"key={secret[:20]}", "") + said.out + said.err
+    said = []
+    with wire.serve("openai", "401", "429", "500", "garbage", "cut", "ok") as provider:
+        hosted = {"inferior": "openai:gpt-5-mini", "superior": "openai:gpt-5", "model_retries": 0}
+        services = scripted({}, keys={"openai": PROVIDERS_KEY}, base_urls={"openai": provider.url}, **hosted)
+        on = serve(services)
+        secret = on.key("ann")
+        client, wrong = on.asking(secret), on.asking(secret + "x")
+        said += [chat(client, QUESTION, model="switchyard/tea").text for _ in range(7)]
+        said += [e.text for e in streamed(client, QUESTION, model="switchyard/tea")]
+        for path in ("/v1/models", "/v1/threads", "/metrics", "/openapi.json", "/docs", "/readyz", f"/v1/threads/{secret[:60]}"):
+            said += [client.get(path).text.replace(secret[:60], ""), wrong.get(path).text.replace(secret[:60], "")]
+        said.append(client.post("/feedback", json={"run_id": "x"}).text)
+    away = Settings(home=tmp_path / "away", database_url="postgresql://ann:hunter2-secret@127.0.0.1:9/none")
+    with pytest.raises(StoreError) as refused:
+        engine(away.database)
+    captured = capfd.readouterr()
+    everything = "\n".join([*said, caplog.text, captured.out, captured.err, str(refused.value), repr(away), repr(services.settings)])
+    assert "gpt-5-mini" in everything  # the provider was asked
+    for hidden in (secret, secret[3:20], PROVIDERS_KEY, PROVIDERS_KEY[3:20], "hunter2-secret"):
+        assert hidden not in everything.replace(f"/v1/threads/{secret[:60]}", "")
+    stored = [p.read_bytes() for p in services.settings.home.rglob("*") if p.is_file()]
+    assert len(stored) > 1
+    assert not [1 for file in stored if secret.encode() in file or PROVIDERS_KEY.encode() in file]
 
 
 def test_security_headers_and_no_cors(serve: Serve, table: Make) -> None:
@@ -171,6 +192,31 @@ def test_security_headers_and_no_cors(serve: Serve, table: Make) -> None:
         assert headers["cache-control"] == "no-store"
     asked = on.http.get("/v1/models", headers={"Origin": "https://page.example"})
     assert "access-control-allow-origin" not in asked.headers
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_request_is_bounded_whether_or_not_it_says_its_length(serve: Serve, table: Make, chunked: bool) -> None:
+    on = serve(table([]).services)
+    key = on.key("ann")
+    read = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal read
+        while read < 100 * MOST_BYTES:
+            read += 65_536
+            yield b" " * 65_536
+
+    for client, path in ((on.asking(key), "/v1/chat/completions"), (on.http, "/v1/route"), (on.asking(key), "/feedback")):
+        read = 0
+        try:
+            refused = client.post(
+                path, content=chunks() if chunked else b" " * (MOST_BYTES + 1), headers={"Content-Type": "application/json"}
+            )
+            assert (refused.status_code, refused.json()["error"]["type"]) == (413, "invalid_request_error")
+        except httpx.TransportError:  # the server has closed the connection before all was sent
+            assert chunked
+        assert read < 20 * MOST_BYTES
+    assert on.http.get("/healthz").status_code == 200
 
 
 def test_cors_for_the_pages_that_are_named(serve: Serve, table: Make) -> None:

@@ -75,14 +75,15 @@ def test_a_live_draft_streams_piece_by_piece(serve: Serve, table: Make) -> None:
 
 
 def test_the_messages_are_the_conversation(serve: Serve, table: Make) -> None:
-    made = table([GOOD])
+    made = table(["How long does green tea steep in winter?", GOOD])
     system = {"role": "system", "content": "Speak like a pirate."}
     said = [system, *({"role": r, "content": t} for r, t in (("user", QUESTION), ("assistant", SHOWN), ("user", "And in winter?")))]
     body = serve(made.services).http.post("/v1/chat/completions", json={"model": "switchyard/tea", "messages": said}).json()
-    sent = made.weak.history[0]
+    rewriting, sent = made.weak.history
+    assert rewriting[-1].text.endswith("Last message: And in winter?")
     assert [(m.type, m.text) for m in sent[1:3]] == [("human", QUESTION), ("ai", f"{GOOD} [1]")]
-    assert sent[-1].text.endswith(f"Question: {QUESTION.rstrip('?')}? And in winter?")
-    assert "pirate" not in "".join(m.text for m in sent)
+    assert sent[-1].text.endswith("Question: How long does green tea steep in winter?")
+    assert "pirate" not in "".join(m.text for m in [*rewriting, *sent])
     assert body["switchyard"]["thread_id"] == body["switchyard"]["run_id"]
 
 
@@ -171,8 +172,8 @@ def test_a_bad_request_is_told_what_was_expected(serve: Serve, table: Make, fiel
 
 def test_other_errors_have_openais_form_too(serve: Serve, table: Make) -> None:
     http = serve(table([]).services).http
-    large = http.post("/v1/chat/completions", content=b" " * 5_000_000, headers={"Content-Type": "application/json"})
-    assert (large.status_code, large.json()["error"]["message"]) == (413, "Expected a request of at most 4,194,304 bytes.")
+    large = http.post("/v1/chat/completions", content=b" " * 17_000_000, headers={"Content-Type": "application/json"})
+    assert (large.status_code, large.json()["error"]["message"]) == (413, "Expected a request of at most 16,777,216 bytes.")
     broken = http.post("/v1/chat/completions", content=b"{", headers={"Content-Type": "application/json"})
     assert (broken.status_code, broken.json()["error"]["type"]) == (400, "invalid_request_error")
     assert http.get("/v1/nothing").json()["error"]["type"] == "not_found_error"
@@ -196,7 +197,7 @@ def test_an_unknown_error_stays_in_the_log(serve: Serve, table: Make, caplog: py
     made = table([RuntimeError("the secret is sy-1234")])
     made.services._load = lambda *_: ScriptedModel(replies=[RuntimeError("the secret is sy-1234")] * 9)
     response = chat(serve(made.services).http, QUESTION)
-    assert response.status_code in (500, 502)
+    assert (response.status_code, response.json()["error"]["code"]) == (500, "internal_error")
     assert "sy-1234" not in response.text
 
 
@@ -234,13 +235,14 @@ def test_a_client_who_leaves_stops_its_turn(serve: Serve, table: Make, stream: b
 def test_who_comes_when_too_many_wait_is_told_to_come_back(serve: Serve, table: Make) -> None:
     going = threading.Event()
     on = serve(table([], models={"fake:weak": Slow(replies=[GOOD] * 3, going=going)}).services)
-    on.state.turns = Turns(running=1, waiting=1)
+    on.state.turns = Turns(on.state.metrics, running=1, waiting=1)
     found: list[int] = []
     asking = [threading.Thread(target=lambda: found.append(chat(on.http, QUESTION).status_code)) for _ in range(2)]
     for n, thread in enumerate(asking, 1):
         thread.start()
         assert until(lambda n=n: on.state.turns.admitted == n)  # type: ignore[misc]
-    assert on.state.turns.waiting == 1
+    counted = on.http.get("/metrics").text
+    assert "switchyard_turns_running 1.0\nswitchyard_turns_waiting 1.0" in "\n".join(x for x in counted.splitlines() if x[0] != "#")
     refused = chat(on.http, QUESTION)
     assert (refused.status_code, refused.json()["error"]["code"], refused.headers["retry-after"]) == (503, "busy", "1")
     going.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -47,19 +48,25 @@ def on(server: tuple[SyncLangGraphClient, Settings]) -> Iterator[Open]:  # noqa:
     made.dispose()
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/v1/models"), ("POST", "/v1/chat/completions"), ("GET", "/v1/threads"), ("POST", "/feedback"),
-        ("POST", "/threads"), ("POST", "/threads/search"), ("POST", "/runs/wait"), ("POST", "/assistants/search"), ("POST", "/mcp"),
-        ("PUT", "/store/items"), ("POST", "/store/items/search"), ("POST", "/runs/crons/search"),
-    ],
-)  # fmt: skip
+def fields(path: str, **given: str) -> str:
+    """A path of the description, its parameters filled in."""
+    return re.sub(r"\{(\w+)\}", lambda name: given.get(name[1], "x"), path)
+
+
+def every_route(on: Open) -> list[tuple[str, str]]:
+    """(method, path) of all that the LangGraph server describes: its own routes and ours."""
+    described = on.ann.get("/openapi.json").json()["paths"]
+    return [(method, path) for path, methods in described.items() for method in methods if method != "parameters"]
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer sy-wrong"}, {"x-auth-scheme": "langsmith"}, {"x-api-key": "x"}], ids=str)
-def test_nothing_is_open_without_a_key(on: Open, method: str, path: str, headers: dict[str, str]) -> None:
-    body = {"model": "switchyard", "messages": [{"role": "user", "content": QUESTION}], "run_id": "x", **TURN}
-    assert on.nobody.request(method, path, json=body, headers=headers).status_code == 401
-    assert on.nobody.get("/healthz").status_code == 200
+def test_nothing_but_what_describes_the_server_is_open_without_a_key(on: Open, headers: dict[str, str]) -> None:
+    routes = every_route(on)
+    assert {("post", "/threads"), ("post", "/runs/wait"), ("put", "/store/items"), ("post", "/v1/chat/completions")} <= set(routes)
+    found = {path for method, path in routes if on.nobody.request(method, fields(path), headers=headers).status_code != 401}
+    assert found == {"/docs", "/healthz", "/info", "/metrics", "/ok", "/readyz"}
+    for path in ("/mcp", "/a2a/x"):
+        assert on.nobody.post(path, json={}, headers=headers).status_code == 401
 
 
 def test_the_chat_answers_beside_the_graph(on: Open) -> None:
@@ -83,7 +90,13 @@ def test_threads_of_the_graph_are_their_owners(on: Open) -> None:
 
 
 def test_what_is_not_for_keys_is_refused(on: Open) -> None:
-    assert on.ann.put("/store/items", json={"namespace": ["x"], "key": "k", "value": {}}).status_code == 403
+    item, cron = {"namespace": ["x"], "key": "k", "value": {}}, TURN | {"schedule": "* * * * *"}
+    assert on.ann.put("/store/items", json=item).status_code == 403
+    assert on.ann.get("/store/items", params={"namespace": "x", "key": "k"}).status_code == 403
+    assert on.ann.post("/store/items/search", json={"namespace_prefix": ["x"]}).status_code == 403
+    assert on.ann.post("/store/namespaces", json={}).status_code == 403
+    assert on.ann.post("/runs/crons", json=cron).status_code == 403
+    assert on.ann.post("/runs/crons/search", json={}).status_code == 403
     assert on.ann.post("/assistants", json={"graph_id": "switchyard"}).status_code == 403
     refused = on.carl.post("/runs/wait", json=TURN)
     assert (refused.status_code, "a key with a budget asks at /v1" in refused.text) == (403, True)
@@ -101,3 +114,40 @@ def test_an_mcp_client_asks(on: Open) -> None:
     assert tool["name"] == "switchyard"
     found = call("tools/call", name="switchyard", arguments={"messages": [{"role": "user", "content": QUESTION}]})
     assert "Green tea steeps for two minutes" in str(found["content"])
+
+
+def test_no_route_gives_away_or_changes_what_is_anothers(on: Open) -> None:
+    thread = on.ann.post("/threads", json={}).json()["thread_id"]
+    message = {"role": "user", "content": f"My name is Quetzalcoatl. {QUESTION}"}
+    assert on.ann.post(f"/threads/{thread}/runs/wait", json=TURN | {"input": {"messages": [message]}}).status_code == 200
+    before = on.ann.get(f"/threads/{thread}/state").json()
+    (run,) = on.ann.get(f"/threads/{thread}/runs").json()
+    (assistant,) = on.ann.post("/assistants/search", json={}).json()
+    ids = {"thread_id": thread, "run_id": run["run_id"], "assistant_id": assistant["assistant_id"], "checkpoint_id": run["run_id"]}
+    body = TURN | {"metadata": {"owner": "bob"}, "thread_ids": [thread], "namespace": ["x"], "namespace_prefix": ["x"], "key": "k"}
+    body |= {"config": {"configurable": {"thread_id": thread}}, "graph_id": "switchyard", "channels": ["values"]}
+    statuses = {}
+    for method, path in every_route(on):
+        more = {"values": {"messages": []}} if path.endswith("/state") else {}
+        response = on.bob.request(method, fields(path, **ids), json=body | more if method in ("post", "put", "patch") else None)
+        assert "Quetzalcoatl" not in response.text, path
+        statuses[f"{method} {path}"] = response.status_code
+    named = {route: status for route, status in statuses.items() if "/threads/{thread_id}" in route and "stream" not in route}
+    assert {route: status for route, status in named.items() if status not in (400, 403, 404, 409, 422)} == {}
+    assert [status for route, status in statuses.items() if status >= 500] == []
+    assert on.ann.get(f"/threads/{thread}/state").json() == before
+    # What its owner may do with it.
+    assert on.ann.post(f"/threads/{thread}/copy").status_code == 200
+    assert on.ann.post(f"/threads/{thread}/state", json={"values": None}).status_code == 200
+    assert on.ann.patch(f"/threads/{thread}", json={"metadata": {"owner": "bob"}}).json()["metadata"]["owner"] == "ann"
+    assert on.bob.get(f"/threads/{thread}").status_code == 404
+
+
+def test_a_run_is_its_callers_whatever_it_says(on: Open) -> None:
+    for more in ({"context": {"owner": "bob"}}, {"config": {"configurable": {"owner": "bob"}}}, {"metadata": {"owner": "bob"}}):
+        thread = on.ann.post("/threads", json={}).json()["thread_id"]
+        status = on.ann.post(f"/threads/{thread}/runs/wait", json=TURN | more).status_code
+        owners = {run.owner for run in thread_runs(engine(on.settings.database), thread)}
+        assert (status, owners) in ((200, {"ann"}), (400, set())), more
+    refused = on.ann.post("/runs/wait", json=TURN | {"webhook": "https://93.184.216.34/hook"})
+    assert (refused.status_code, "calls no address for a key" in refused.text) == (403, True)

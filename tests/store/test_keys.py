@@ -1,6 +1,7 @@
 """The `keys` table: found by their secret alone, limited and charged by all processes together."""
 
 import hashlib
+import math
 import subprocess
 import sys
 import time
@@ -25,6 +26,14 @@ for _ in range(10):
     keys.charge(made, key, 0.25)
 """
 
+HOLD = """
+import sys
+from store import keys
+from store.engine import engine
+made = engine(sys.argv[1])
+[key] = keys.listed(made)
+print(sum(keys.hold(made, key, 1.0, 60) is not None for _ in range(20)))
+"""
 
 pytestmark = BOTH
 
@@ -99,6 +108,36 @@ def test_the_months_money(database, at):
     assert keys.find(database, secret).spent_usd == 0.0
     keys.charge(database, key, 0.5)
     assert keys.find(database, secret).spent_usd == 0.5
+
+
+def test_what_turns_hold_cannot_be_spent_twice(database, at):
+    at(1_795_000_000.0)
+    key, _ = keys.create(database, "ann", budget_usd=1.0)
+    other, _ = keys.create(database, "bob", budget_usd=1.0)
+    first, second = (keys.hold(database, key, 0.5, for_s=60) for _ in range(2))
+    assert first and second and first != second
+    assert keys.left(database, key) == 0.0
+    assert keys.hold(database, key, 0.5, for_s=60) is None
+    assert keys.left(database, other) == 1.0
+    keys.charge(database, key, 0.25, first)
+    assert keys.left(database, key) == 0.25
+    keys.charge(database, key, 0.0, second)
+    assert keys.left(database, key) == 0.75
+    # The process that held this one has died.
+    assert keys.hold(database, key, 5.0, for_s=60)
+    assert keys.left(database, key) == -4.25
+    at(1_795_000_061.0)
+    assert keys.left(database, key) == 0.75
+    free, _ = keys.create(database, "carl")
+    assert keys.hold(database, free, 5.0, for_s=60) and keys.left(database, free) == math.inf
+
+
+def test_processes_hold_one_after_the_other(database):
+    _, secret = keys.create(database, "ann", budget_usd=10.0)
+    command = [sys.executable, "-c", HOLD, database.url.render_as_string(hide_password=False)]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    held = sum(int(process.communicate(timeout=60)[0]) for process in running)
+    assert (held, keys.left(database, keys.find(database, secret))) == (10, 0.0)
 
 
 def test_processes_keep_to_one_limit_and_lose_no_cent(database):

@@ -16,6 +16,8 @@ from ui.console import say
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 STOP_S = 30
 """How long running turns may go on once the server is told to stop."""
+KEPT_S = 75
+"""How long a connection that rests is kept."""
 
 
 @app.command()
@@ -54,6 +56,8 @@ def serve(
             proxy_headers=False,
             ws="none",
             timeout_graceful_shutdown=STOP_S,
+            # Longer than a proxy keeps its connections: whoever closes first must not be the one who is asked.
+            timeout_keep_alive=KEPT_S,
             # A worker that is still importing on a busy machine is not a dead one.
             timeout_worker_healthcheck=60,
         )
