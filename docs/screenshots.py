@@ -27,7 +27,7 @@ CHROMIUM = "/usr/bin/chromium"
 BEFORE = ("Does alcohol help you sleep?", "What does a grinding noise when braking mean?", "How does a hybrid save fuel?")
 QUESTION = "Why did the Model T get cheaper every year?"
 SPANNING = "Why do long drives make passengers sleepy?"
-WIDE, NARROW = (1440, 1370), (390, 1000)
+WIDE, TALL, NARROW = (1440, 860), (1440, 1640), (390, 1000)
 LARGEST_BYTES = 300_000
 
 
@@ -81,19 +81,21 @@ def converse(browser: Browser, address: str) -> str:
         ask(page, question)
         page.get_by_role("button", name="New chat").click()
         page.get_by_role("heading", name="Ask the right expert").wait_for()
+        page.locator(".sy-why").wait_for(state="detached")
     ask(page, QUESTION)
     where = page.url
     page.close()
     return where
 
 
-def shoot(browser: Browser, address: str, name: str, size: tuple[int, int], scheme: Literal["light", "dark"]) -> None:
-    """Open the conversation, unfold its source and its background, and save the picture."""
+def shoot(browser: Browser, address: str, name: str, size: tuple[int, int], scheme: Literal["light", "dark"], *, background: bool) -> None:
+    """Open the conversation, unfold its source, and perhaps how it came about, and save the picture."""
     width, height = size
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme, reduced_motion="reduce")
     page.goto(address)
     page.locator(".sy-fold > summary").first.click(timeout=60_000)
-    page.locator(".sy-why > summary").click()
+    if background:
+        page.locator(".sy-why > summary").click()
     save(page, name)
 
 
@@ -129,9 +131,9 @@ def main() -> None:
     with TemporaryDirectory() as home, application(Path(home)) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM)
         conversation = converse(browser, address)
-        shoot(browser, conversation, "chat.png", WIDE, "light")
-        shoot(browser, conversation, "chat-dark.png", WIDE, "dark")
-        shoot(browser, conversation, "chat-narrow.png", NARROW, "light")
+        shoot(browser, conversation, "chat.png", WIDE, "light", background=False)
+        shoot(browser, conversation, "chat-dark.png", TALL, "dark", background=True)
+        shoot(browser, conversation, "chat-narrow.png", NARROW, "light", background=False)
         shoot_lab(browser, address, "lab.png")
         browser.close()
 

@@ -1,14 +1,14 @@
-"""The Streamlit application, four pages: chat, route lab, evaluation and models. Run by `switchyard ui`, or: streamlit run ui/app.py."""
+"""The Streamlit application, five pages: chat, route lab, evaluation, models, runs. Run by `switchyard ui`, or: streamlit run ui/app.py."""
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 
 import streamlit as st
 
 from core.errors import SwitchyardError
 from ui.chat import state
-from ui.chat.text import label
 
 HERE = Path(__file__).parent
 ABOUT = "**Switchyard** answers each question from the documents of the right expert, with citations, and says how sure it is."
@@ -23,7 +23,8 @@ def main() -> None:
     lab = st.Page(HERE / "lab" / "page.py", title="Route lab", url_path="lab")
     reports = st.Page(HERE / "reports" / "evaluation.py", title="Evaluation", url_path="evaluation")
     models = st.Page(HERE / "reports" / "models.py", title="Models", url_path="models")
-    page = st.navigation([chat, lab, reports, models], position="hidden")
+    runs = st.Page(HERE / "reports" / "runs.py", title="Runs", url_path="runs")
+    page = st.navigation([chat, lab, reports, models, runs], position="hidden")
     with st.sidebar:
         st.html('<div class="sy-brand">Switchyard</div>')
         with st.container(key="pages"):
@@ -31,11 +32,14 @@ def main() -> None:
             st.page_link(lab, icon=":material/alt_route:")
             st.page_link(reports, icon=":material/monitoring:")
             st.page_link(models, icon=":material/memory:")
+            st.page_link(runs, icon=":material/history:")
     try:
         page.run()
     except SwitchyardError as error:
         # Nothing can be asked before this is mended: an expert's card, the settings, or the database.
-        st.error(label(str(error), limit=2_000), icon=":material/error:")
+        with st.container(key="fault"):
+            st.html(f'<div class="sy-problem" role="alert">{escape(str(error))}</div>')
+            st.button("Try again", key="fault-retry", icon=":material/refresh:")
 
 
 if __name__ == "__main__":

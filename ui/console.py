@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
+
+from core.text import dumps
+from core.text import plain as plain
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -21,12 +22,6 @@ OUT = Console(highlight=False, markup=False, emoji=False)
 ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
 QUOTE_CHARS = 200
 SOURCE_CHARS = 120
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-
-
-def plain(text: str) -> str:
-    """Without control characters: what a document or a model says must not steer the terminal."""
-    return _CONTROL.sub("", text)
 
 
 def shorten(text: str, limit: int) -> str:
@@ -47,7 +42,7 @@ def say(message: str, style: str = "") -> None:
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    print(dumps(value, indent=2))
 
 
 def progress() -> Progress:
@@ -98,7 +93,8 @@ def print_answer(answer: Answer) -> None:
     """The answer as Markdown, its sources, and a line on how it came about; notices on stderr."""
     from rich.markdown import Markdown
 
-    OUT.print(Markdown(plain(answer.answer)))
+    # A link shows where it leads: one behind a word would be the terminal's to open.
+    OUT.print(Markdown(plain(answer.answer), hyperlinks=False))
     if answer.citations:
         OUT.print()
         for n in sorted({c.n for c in answer.citations}):

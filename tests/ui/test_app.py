@@ -10,8 +10,8 @@ from core.errors import ModelUnavailableError
 from core.settings import ROOT
 from graph.services import Services
 from llms.fake import ScriptedModel
-from store.runs import thread_runs, threads
-from ui.chat.figures import percent
+from store.runs import record, thread_runs, threads
+from ui.chat.figures import spoken
 
 APP = ROOT / "ui" / "app.py"
 QUESTION = "How long does green tea steep?"
@@ -63,7 +63,7 @@ def test_a_question_gives_a_cited_answer_with_its_confidence(tiny: Services, ope
     assert "two minutes" in page.markdown[0].value
     assert f"[{n}](#{name}-{n})" in page.markdown[0].value
     assert f'<mark id="{name}-{n}">' in html(page)
-    assert f"{percent(run.answer['confidence'])} confident" in html(page)
+    assert f"{spoken(run.answer['confidence'])} confident" in html(page)
     assert "Free: only local models were asked." in html(page)
     assert "Ask the right expert" not in html(page)
 
@@ -137,6 +137,16 @@ def test_threads_survive_a_restart_newest_first(scripted: Callable[..., Services
     assert "two minutes" in open_page(after, tea).markdown[0].value
 
 
+def test_the_latest_conversations_are_listed_and_all_of_them_on_demand(tiny: Services, open_page: Open) -> None:
+    for n in range(30):
+        record(tiny.engine, f"Question {n}", {"run_id": f"run-{n}", "thread_id": f"thread-{n}"}, {}, None)
+    page = open_page(tiny)
+    listed = [f"Question {n}" for n in range(29, -1, -1)]
+    assert [button.label for button in page.button if str(button.key).startswith("open-")] == listed[:25]
+    page.button(key="all-threads").click().run()
+    assert [button.label for button in page.button if str(button.key).startswith("open-")] == listed
+
+
 def test_a_thread_is_deleted_only_when_confirmed(tiny: Services, open_page: Open) -> None:
     page = ask(open_page(tiny), QUESTION)
     [thread] = threads(tiny.engine)
@@ -188,4 +198,5 @@ def test_an_application_without_experts_says_what_to_do(tmp_path: Path, own_expe
 
     (tmp_path / "none").mkdir()
     page = open_page(Services(Settings(home=tmp_path / "home", experts_dir=tmp_path / "none")))
-    assert "Make one" in page.error[0].value
+    assert "Make one: switchyard expert new NAME --docs PATH" in html(page)
+    assert "Try again" in labels(page)

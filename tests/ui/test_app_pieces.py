@@ -1,6 +1,8 @@
 """The pieces of the page that are plain functions: safe text, numbers, and what stands around an answer."""
 
+import re
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -41,7 +43,9 @@ TITLES = {"tea": "Tea", "bees": "Bees"}
         ("`![a](http://x)`", "`[image: a](http://x)`"),
         ("from $850 to $260", r"from \$850 to \$260"),
         ("`$x` <b>", "`$x` &lt;b>"),
-        ("So it is![1] And [2].", "So it is! [1](#s-1) And [2]."),
+        ("So it is![1] And [2].", "So it is!\u00a0[1](#s-1) And [2]."),
+        ("In 1916. [1] So [1].", "In 1916.\u00a0[1](#s-1) So\u00a0[1](#s-1)."),
+        ("Two:\n- [1]\n1. [1]\n [1]", "Two:\n- [1](#s-1)\n1. [1](#s-1)\n [1](#s-1)"),
         ("[1](http://x)", "[1](#s-1)(http://x)"),
         ("[1]: http://x", "[1](#s-1): http://x"),
         ("```Mermaid\nA", "```text Mermaid\nA"),
@@ -72,6 +76,14 @@ def test_every_signal_has_a_readable_name() -> None:
 @pytest.mark.parametrize(("share", "shown"), [(0, "0%"), (0.004, "< 1%"), (0.5, "50%"), (0.996, "> 99%"), (1, "100%")])
 def test_a_share_is_certain_only_when_it_is(share: float, shown: str) -> None:
     assert figures.percent(share) == shown
+
+
+def test_no_time_is_no_time_at_all() -> None:
+    assert [figures.seconds(ms) for ms in (0, 49, 50, 2345)] == ["< 0.1 s", "< 0.1 s", "0.1 s", "2.3 s"]
+
+
+def test_a_share_can_be_spoken() -> None:
+    assert [figures.spoken(share) for share in (0.003, 0.905, 0.997)] == ["under 1%", "90%", "over 99%"]
 
 
 @pytest.mark.parametrize(
@@ -105,6 +117,14 @@ def test_safety_stands_apart_from_other_notices_and_from_the_answer() -> None:
     assert markup.notices(ANSWER, safety=True) == '<div class="sy-safety" role="alert">Call!</div>'
     assert markup.notices(ANSWER, safety=False) == '<div class="sy-notice" role="note">No &lt;b&gt;sources&lt;/b&gt;.</div>'
     assert markup.body(ANSWER) == "Two minutes. [1]"
+
+
+def test_what_is_copied_passes_the_browsers_cleaning_unharmed() -> None:
+    said = 'a -->\n</script> "é"'
+    [coded] = re.findall(r'data-text="([^"]*)"', markup.copy(said))
+    assert unquote(coded) == said
+    assert re.fullmatch(r"[\w%.~/-]+", coded)
+    assert markup.opened('"><b>') == '<div class="sy-opened" data-thread="&quot;&gt;&lt;b&gt;"></div>'
 
 
 def test_sources_open_at_their_quote() -> None:
@@ -145,14 +165,15 @@ def shown(*events: tuple[str, Any]) -> AppTest:
 
 def test_a_draft_is_shown_as_it_comes_and_replaced_by_the_answer() -> None:
     route = ("route", {"expert": "tea"})
+    assert "Tea: reading 2 passages …" in shown(route, ("passages", [1, 2])).get("html")[0].proto.body
     page = shown(route, ("passages", [1, 2]), ("draft_token", "Per"))
     assert [element.value for element in page.markdown] == ["Per"]
-    assert "Tea: reading 2 passages …" in page.get("html")[0].proto.body
+    assert "Tea: answering …" in page.get("html")[0].proto.body
     page = shown(route, ("draft_token", "Per"), ("draft_rejected", {"reason": "the passages do not answer", "next": "superior"}))
     assert [element.value for element in page.markdown] == []
     assert "Not sure enough (the passages do not answer), asking the superior model" in page.get("html")[0].proto.body
     page = shown(route, ("draft_token", "Perhaps"), ("token", "Two minutes. [1]"))
-    assert [element.value for element in page.markdown] == ["Two minutes. [1](#source-pending-1)"]
+    assert [element.value for element in page.markdown] == ["Two minutes.\u00a0[1](#source-pending-1)"]
 
 
 def test_drafts_of_two_experts_are_not_mixed_up() -> None:

@@ -1,65 +1,26 @@
 """The pages in a real browser: a cited answer, its source, a route, and texts that try to run something."""
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
-import httpx
 import pytest
 
-from core.settings import ROOT, Settings
+from core.settings import Settings
+from tests.ui.serving import CHROMIUM, NEEDS_CHROMIUM, serving
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = """---
 title: Harbour <img src=x onerror="window.hostile = 1"> tea
 ---
 Harbour tea from Elbonia steeps for nine minutes <script>window.hostile = 2</script> in a tin ![cup](http://127.0.0.1:9/cup.png).
 """
-
-pytestmark = [
-    pytest.mark.browser,
-    # In CI a missing browser is a failure, not a reason to look away.
-    pytest.mark.skipif(not CHROMIUM.exists() and "CI" not in os.environ, reason="needs Debian's chromium: apt-get install chromium"),
-]
+pytestmark = NEEDS_CHROMIUM
 
 
 @pytest.fixture
 def address(own_experts: Settings) -> Iterator[str]:
-    """The chat over the tiny experts and a hostile document, as `switchyard ui` serves it."""
+    """The chat over the tiny experts and a hostile document."""
     (own_experts.experts_dir / "tea" / "corpus" / "harbour.md").write_text(HOSTILE, encoding="utf-8")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "SWITCHYARD_HOME": str(own_experts.home),
-        "SWITCHYARD_EXPERTS": str(own_experts.experts_dir),
-        "SWITCHYARD_INDEXES": str(own_experts.indexes_dir),
-    }
-    command = [sys.executable, "-m", "ui.cli", "ui", "--port", str(port)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        try:
-            wait_for(f"http://127.0.0.1:{port}/_stcore/health", process)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.communicate()
-
-
-def wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(150):
-        assert process.poll() is None, process.communicate()[0].decode()
-        try:
-            if httpx.get(address).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    pytest.fail(f"nothing answers at {address}")
+    with serving(own_experts) as address:
+        yield address
 
 
 def test_a_question_is_answered_with_a_source_and_nothing_hostile_runs(address: str) -> None:

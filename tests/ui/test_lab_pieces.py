@@ -5,13 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from core.errors import DocumentError
+from core.settings import Settings
 from core.types import Neighbour, Route, Tier
 from experts.discovery import SafetyRule
 from graph.policy import Policy
 from graph.services import Services
 from ui.lab import landscape, markup
 from ui.lab.collisions import Collision, collisions
-from ui.lab.examples import Examples, spread, title
+from ui.lab.examples import Examples, passages, spread, title
 from ui.lab.predictions import Plan, Prediction, predictions
 from ui.lab.projection import fit_projection
 
@@ -30,6 +32,16 @@ def test_nothing_is_spent(scripted: Callable[..., Services]) -> None:
     assert found["similarity"].route and found["similarity"].route.expert == "tea"
     assert found["llm"].route is None
     assert found["logistic"].problem == "Not trained yet. Train it with: switchyard train router --kind logistic"
+
+
+def test_an_expert_without_documents_leaves_the_map_to_the_others(own_experts: Settings) -> None:
+    for document in (own_experts.experts_dir / "bees" / "corpus").iterdir():
+        document.unlink()
+    assert set(passages(Services(own_experts)).labels) == {"tea"}
+    for document in (own_experts.experts_dir / "tea" / "corpus").iterdir():
+        document.unlink()
+    with pytest.raises(DocumentError, match=r"bees.corpus; found none\. Put documents there\."):
+        passages(Services(own_experts))
 
 
 MODELS = {Tier.INFERIOR: "weak", Tier.SUPERIOR: "strong"}

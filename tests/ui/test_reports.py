@@ -171,7 +171,7 @@ def test_models_are_listed_before_anything_is_trained(tiny, pages):
 def test_a_prompt_can_be_tried(trained, pages):
     page = pages(trained, "models")
     assert not page.exception
-    assert "<td>0.60</td><td>$0.01</td><td>80 prompts</td>" in html(page)
+    assert '<td data-name="quality">0.60</td><td data-name="cost">$0.01</td><td data-name="measured on">80 prompts</td>' in html(page)
     page.text_area[0].set_value("How long does green tea steep?")
     page.button(key="models-go").click().run()
     assert not page.exception

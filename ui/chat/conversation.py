@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 
 import streamlit as st
 
+from core.pictures import MOST_BYTES, Picture
 from experts.discovery import Expert
 from graph.services import Services
 from graph.state import Context
@@ -14,7 +16,11 @@ from store.feedback import feedback_of_runs
 from store.runs import Run, thread_runs
 from ui.chat import feedback, markup, state, text, turn
 
+SCRIPT = Path(__file__).with_name("page.js")
 SUGGESTIONS = 3
+PICTURES = ["png", "jpg", "jpeg", "gif", "webp"]
+AT_ONCE = 20
+"""Turns that are drawn at first, and added by each wish to see earlier ones: a hundred would take seconds."""
 HERO = """<div class="sy-hero"><h1>Ask the right expert</h1>
 <p>Each question goes to the expert who knows the subject, and is answered from that expert's own documents,
 with the passages to check it by.</p></div>"""
@@ -25,13 +31,15 @@ and see a doctor or a workshop about anything serious. In an emergency, call you
 def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
     """Everything between the page's top and the input field."""
     titles = {name: expert.card.title for name, expert in shared.experts.items()}
-    typed = st.chat_input("Ask a question", key=state.INPUT, submit_mode="stop")
-    if typed and typed.strip():
-        state.ask(typed)
+    typed = st.chat_input(
+        "Ask a question", key=state.INPUT, submit_mode="stop", accept_file="multiple", file_type=PICTURES, max_upload_size=MOST_BYTES >> 20
+    )
+    if typed and (typed.text.strip() or typed.files):
+        state.ask(typed.text, [Picture(file.name, "", file.getvalue()) for file in typed.files])
     pending = state.pending()
     # It follows a text that grows, and nothing else: unfolding a source must not carry the reader away. The stylesheet sets the height.
-    running = pending is not None and pending.problem is None
-    with st.container(key="log", height=600, border=False, autoscroll=running):
+    with st.container(key="log", height=600, border=False, autoscroll=pending is not None):
+        st.html(f"{markup.opened(state.thread())}<script>{SCRIPT.read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
         # A slot of its own, emptied at once: what a run does not draw again would stay, pale, until the answer is complete.
         welcome = st.empty()
         if not turns and not pending:
@@ -39,8 +47,9 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
                 _welcome(list(shared.experts.values()))
         else:
             welcome.empty()
-        given = feedback_of_runs(shared.engine, [run.run_id for run in turns], None)
-        for run in turns:
+        shown = _without_earlier(turns)
+        given = feedback_of_runs(shared.engine, [run.run_id for run in shown], None)
+        for run in shown:
             _draw_turn(run, titles)
             feedback.draw(shared, run, titles, given.get(run.run_id))
         if pending:
@@ -53,16 +62,26 @@ def stored_turns(shared: Services) -> list[Run]:
     if not thread:
         return []
     found = [run for run in thread_runs(shared.engine, thread) if run.owner is None]
-    if not found:
+    # A conversation may begin with a question whose route waits.
+    if not found and not state.pending():
         state.new_chat()
         st.toast("That conversation is not here: it may have been deleted.", icon=":material/info:")
     return found
 
 
+def _without_earlier(turns: Sequence[Run]) -> Sequence[Run]:
+    """The turns to draw: the last ones, and with each click on the button above them some before these."""
+    if hidden := state.hidden(len(turns), AT_ONCE):
+        st.button(
+            f"Show earlier turns ({hidden})", key="earlier", icon=":material/expand_less:", on_click=state.show_earlier, args=(AT_ONCE,)
+        )
+    return turns[hidden:]
+
+
 def _draw_turn(run: Run, titles: markup.Titles) -> None:
     answer = run.answer
     with st.chat_message("user"):
-        st.html(markup.question(run.question))
+        st.html(markup.question(run.question, state.thumbnails(run.run_id)))
     with st.chat_message("assistant"):
         st.html(markup.summary(answer, titles))
         if urgent := markup.notices(answer, safety=True):

@@ -14,7 +14,8 @@ from graph.services import Services
 from store.feedback import Feedback
 from store.runs import Run
 from ui.chat import text
-from ui.chat.markup import Titles
+from ui.chat.markup import Titles, copy
+from ui.transcript import answer_markdown
 
 THUMBS = {0: -1, 1: 1}
 """What `st.feedback` gives -> a rating."""
@@ -31,6 +32,7 @@ def draw(shared: Services, run: Run, titles: Titles, given: Feedback | None) -> 
         st.session_state.setdefault(key, stored[part])
     args = shared, run
     with st.container(key=f"said-{run.run_id}", horizontal=True, gap="small", vertical_alignment="center"):
+        st.html(copy(answer_markdown(run.answer)), width="content")
         st.feedback("thumbs", key=keys["thumb"], on_change=_save, args=args)
         with st.popover("Correct", type="tertiary", icon=":material/edit_note:"):
             known = {AS_ANSWERED: "As answered", **titles, OUT_OF_SCOPE: "No expert"}

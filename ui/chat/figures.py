@@ -43,6 +43,11 @@ def percent(value: float) -> str:
     return f"{value:.0%}"
 
 
+def spoken(share: float) -> str:
+    """A share in [0, 1] as a whole percentage in a sentence."""
+    return percent(share).replace("> ", "over ").replace("< ", "under ")
+
+
 def money(usd: float | None) -> str:
     """A price: unknown when it is None, `free` when it is 0."""
     if usd is None:
@@ -54,7 +59,7 @@ def money(usd: float | None) -> str:
 
 def seconds(milliseconds: float) -> str:
     """A duration."""
-    return f"{milliseconds / 1000:.1f} s"
+    return "< 0.1 s" if milliseconds < 50 else f"{milliseconds / 1000:.1f} s"
 
 
 def counted(n: int, noun: str) -> str:
@@ -82,7 +87,7 @@ def saving(answers: Sequence[Mapping[str, Any]]) -> str:
     spent = total(a["cost_usd"] for a in answers)
     always = total(a["cost_always_superior_usd"] for a in answers)
     if spent is not None and always and spent < always:
-        return f"{money(spent)}, {(always - spent) / always:.0%} less than {money(always)} with the superior model always."
+        return f"{money(spent).capitalize()}, {(always - spent) / always:.0%} less than {money(always)} with the superior model always."
     if spent == 0 and always == 0:
         return "Free: only local models were asked."
     return f"{money(spent).capitalize()}; with the superior model always: {money(always)}."

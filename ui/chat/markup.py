@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from typing import Any
+from urllib.parse import quote
 
+from core.pictures import read_mark
 from core.types import OUT_OF_SCOPE, Outcome
-from ui.chat.figures import UNKNOWN_PRICE, counted, money, percent, seconds, signal, tokens
+from ui.chat.figures import UNKNOWN_PRICE, counted, money, percent, seconds, signal, spoken, tokens
 from ui.chat.text import highlighted
 
 NEAREST = 3
@@ -23,9 +25,12 @@ def anchor(answer: Answer) -> str:
     return f"source-{answer['run_id'][:12]}"
 
 
-def question(text: str) -> str:
-    """What the user asked, as typed."""
-    return f'<div class="sy-question" tabindex="0">{escape(text)}</div>'
+def question(text: str, pictures: Sequence[str] = ()) -> str:
+    """What the user asked, as typed, below the pictures, data: URLs; where there are none to show, a mark is in their place."""
+    words, description = read_mark(text) if pictures else (text, "")
+    images = "".join(f'<img src="{escape(url)}" alt="{escape(description or f"Picture {n}")}">' for n, url in enumerate(pictures, 1))
+    shown = f'<div class="sy-pictures">{images}</div>' if images else ""
+    return f'<div class="sy-question" tabindex="0">{shown}{escape(words)}</div>'
 
 
 def steps(line: str) -> str:
@@ -35,14 +40,15 @@ def steps(line: str) -> str:
 
 def summary(answer: Answer, titles: Titles) -> str:
     """Who answered, how sure, for how much and how fast, in one line."""
-    parts = [f"<b>{escape(_who(answer, titles))}</b>"]
+    parts = [f"<b>{escape(who(answer, titles))}</b>"]
     if answer["outcome"] in (Outcome.ANSWERED, Outcome.ESCALATED):
-        parts.append(f"{percent(answer['confidence'])} confident")
+        parts.append(f"{spoken(answer['confidence'])} confident")
     parts += [escape(money(answer["cost_usd"])), seconds(answer["latency_ms"])]
     return f'<p class="sy-line">{_dotted(parts)}</p>'
 
 
-def _who(answer: Answer, titles: Titles) -> str:
+def who(answer: Answer, titles: Titles) -> str:
+    """Who answered, or that nobody could."""
     names = names_of(answer["expert"], titles)
     match Outcome(answer["outcome"]):
         case Outcome.DECLINED:
@@ -50,7 +56,7 @@ def _who(answer: Answer, titles: Titles) -> str:
         case Outcome.UNKNOWN:
             return f"{names}: no answer found"
         case Outcome.CLARIFY:
-            return f"{names} asks back"
+            return "One question first"
         case Outcome.ESCALATED:
             return f"{names}, superior model"
         case Outcome.ANSWERED:
@@ -68,6 +74,16 @@ def notices(answer: Answer, *, safety: bool) -> str:
     chosen = [n["text"] for n in answer["notices"] if (n["kind"] == "safety") is safety]
     kind, role = ("sy-safety", "alert") if safety else ("sy-notice", "note")
     return "".join(f'<div class="{kind}" role="{role}">{escape(text)}</div>' for text in chosen)
+
+
+def copy(text: str) -> str:
+    """A button that puts `text` on the clipboard, by page.js. Percent-encoded: what looks like a tag would cost the button its text."""
+    return f'<button type="button" class="sy-copy" data-text="{quote(text)}"><span aria-live="polite">Copy</span></button>'
+
+
+def opened(thread: str | None) -> str:
+    """Tells page.js which conversation is open."""
+    return f'<div class="sy-opened" data-thread="{escape(thread or "")}"></div>'
 
 
 def body(answer: Answer) -> str:
@@ -102,15 +118,20 @@ def _source(name: str, n: int, cited: Sequence[Mapping[str, Any]], passages: Map
 
 
 def background(answer: Answer, titles: Titles) -> str:
-    """How the answer came about: route, confidence, escalation, models and cost, folded away."""
+    """How the answer came about, folded away."""
+    inner = decided(answer, titles)
+    return f'<details class="sy-fold sy-why"><summary><span class="sy-title">How this answer came about</span></summary>{inner}</details>'
+
+
+def decided(answer: Answer, titles: Titles) -> str:
+    """Route, confidence, escalation, models and cost."""
     blocks = [
         ("Route", _route(answer, titles)),
         ("Confidence", _confidence(answer)),
         ("Escalation", _escalation(answer)),
         ("Models and cost", _ledger(answer)),
     ]
-    inner = "".join(f'<div class="sy-block"><h4>{title}</h4>{html}</div>' for title, html in blocks if html)
-    return f'<details class="sy-fold sy-why"><summary><span class="sy-title">How this answer came about</span></summary>{inner}</details>'
+    return "".join(f'<div class="sy-block"><h4>{title}</h4>{html}</div>' for title, html in blocks if html)
 
 
 def _route(answer: Answer, titles: Titles) -> str:
@@ -130,7 +151,7 @@ def _confidence(answer: Answer) -> str:
     parts = answer["confidence_parts"]
     if not parts:
         return ""
-    whole = f"<p>{percent(answer['confidence'])} likely to be acceptable, calibrated from these signals:</p>"
+    whole = f"<p>{spoken(answer['confidence']).capitalize()} likely to be acceptable, calibrated from these signals:</p>"
     return whole + _bars((signal(name), value) for name, value in parts.items())
 
 

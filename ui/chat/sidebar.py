@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from html import escape
 
 import streamlit as st
@@ -16,17 +17,22 @@ from store.runs import Run, Thread, threads
 from ui.chat import figures, state
 from ui.chat.markup import Answer
 from ui.chat.text import label
+from ui.transcript import conversation_json, conversation_markdown
 
 AUTO = "auto"
 TITLE_CHARS = 60
+THREADS_AT_FIRST = 25
+"""Each one's two buttons are drawn with every answer."""
 
 
 def draw(shared: Services, turns: Sequence[Run]) -> Context:
     """Draw it, and give what was chosen."""
     with st.sidebar:
         st.button("New chat", key="new-chat", icon=":material/add:", width="stretch", on_click=state.new_chat)
-        context = Context(expert=_expert(shared), model=_model(shared))
-        _meter([run.answer for run in turns])
+        context = Context(expert=_expert(shared), model=_model(shared), review=_review())
+        if turns:
+            _meter([run.answer for run in turns])
+            _take_along(shared, turns)
         _threads(shared)
     return context
 
@@ -34,6 +40,13 @@ def draw(shared: Services, turns: Sequence[Run]) -> Context:
 def _expert(shared: Services) -> str:
     names = {AUTO: "Automatic", **{name: expert.card.title for name, expert in shared.experts.items()}}
     return st.selectbox("Expert", list(names), format_func=lambda name: names[name], help="Automatic: the router chooses the expert.")
+
+
+def _review() -> bool:
+    """Whether each route is shown before it runs."""
+    return st.toggle(
+        "Review the route", key="review-routes", help="See which expert a question goes to before anything runs, or choose another."
+    )
 
 
 def _model(shared: Services) -> str | None:
@@ -56,9 +69,23 @@ def _model(shared: Services) -> str | None:
 
 def _meter(answers: Sequence[Answer]) -> None:
     """Tokens and cost of the open conversation, against always asking the superior model."""
-    if answers:
-        used = f"{figures.counted(len(answers), 'turn')}, {figures.counted(sum(map(figures.tokens, answers)), 'token')}"
-        st.html(f'<div class="sy-side sy-meter"><p><b>This conversation</b></p><p>{used}</p><p>{escape(figures.saving(answers))}</p></div>')
+    used = f"{figures.counted(len(answers), 'turn')}, {figures.counted(sum(map(figures.tokens, answers)), 'token')}"
+    st.html(f'<div class="sy-side sy-meter"><p><b>This conversation</b></p><p>{used}</p><p>{escape(figures.saving(answers))}</p></div>')
+
+
+def _take_along(shared: Services, turns: Sequence[Run]) -> None:
+    """The open conversation as a file, made when it is asked for."""
+    titles = {name: expert.card.title for name, expert in shared.experts.items()}
+    kinds: tuple[tuple[str, str, str, Callable[[], str]], ...] = (
+        ("Markdown", "md", "text/markdown", lambda: conversation_markdown(turns, titles)),
+        ("JSON", "json", "application/json", lambda: json.dumps(conversation_json(turns), ensure_ascii=False, indent=2)),
+    )
+    with st.container(key="take-along", horizontal=True, gap="small"):
+        for name, ending, mime, text in kinds:
+            file, said = f"conversation.{ending}", f"Save this conversation as {name}"
+            st.download_button(
+                name, text, file, mime, key=f"save-{ending}", help=said, on_click="ignore", type="tertiary", icon=":material/download:"
+            )
 
 
 def _threads(shared: Services) -> None:
@@ -67,8 +94,11 @@ def _threads(shared: Services) -> None:
         return
     st.html('<div class="sy-side sy-heading"><b>Conversations</b></div>')
     with st.container(key="threads"):
-        for thread in found:
+        shown = found if state.all_threads() else found[:THREADS_AT_FIRST]
+        for thread in shown:
             _row(shared, thread)
+        if more := len(found) - len(shown):
+            st.button(f"Show {more} more", key="all-threads", type="tertiary", on_click=state.show_all_threads)
 
 
 def _row(shared: Services, thread: Thread) -> None:

@@ -2,24 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
+
+from core.errors import InputError
+from core.pictures import Picture, open_pictures, thumbnail
 
 INPUT = "question"
 """Key of the input field."""
 _PENDING = "pending"
 _THREAD = "thread"
 _LEFT = "left"
+_HIDDEN = "hidden"
+_ALL_THREADS = "all"
+_THUMBNAILS = "thumbnails"
+MOST_TURNS_WITH_PICTURES = 50
 
 
 @dataclass(slots=True)
 class Pending:
-    """A question without an answer yet. `problem`: why it has none; None asks it now."""
+    """A question without an answer yet. `problem`: why it has none; None asks it now.
+
+    offered: the route that waits for the user's `choice`, as in the event `review`.
+    """
 
     question: str
     thread: str | None
     problem: str | None = None
+    pictures: Sequence[Picture] = ()
+    thumbnails: Sequence[str] = ()
+    offered: Mapping[str, Any] | None = None
+    choice: str | None = None
 
 
 def thread() -> str | None:
@@ -48,15 +65,32 @@ def new_chat() -> None:
         forget_pending()
 
 
-def ask(question: str) -> None:
+def ask(question: str, pictures: Sequence[Picture] = ()) -> None:
     """Have the question answered in the open conversation."""
-    st.session_state[_PENDING] = Pending(question, thread())
+    asked = Pending(question, thread(), pictures=pictures)
+    with suppress(InputError):  # whoever asks says what is wrong with them
+        asked.pictures = open_pictures(pictures)
+        asked.thumbnails = [thumbnail(picture) for picture in asked.pictures]
+    st.session_state[_PENDING] = asked
+
+
+def offer(offered: Mapping[str, Any]) -> None:
+    """Have the pending question wait until its route is decided on. From here on it has a conversation of its own."""
+    if found := pending():
+        found.offered, found.thread, found.problem = offered, offered["thread_id"], None
+        open_thread(offered["thread_id"])
+
+
+def decide(choice: str) -> None:
+    """Go on with the pending question as the user wants it."""
+    if found := pending():
+        found.choice = choice
 
 
 def retry() -> None:
     """Ask the pending question again."""
     if found := pending():
-        found.problem = None
+        ask(found.question, found.pictures)
 
 
 def edit() -> None:
@@ -70,6 +104,47 @@ def pending() -> Pending | None:
     """The question without an answer, of the open conversation only."""
     found: Pending | None = st.session_state.get(_PENDING)
     return found if found and found.thread == thread() else None
+
+
+def all_threads() -> bool:
+    """Whether to list all conversations, or the latest only."""
+    return bool(st.session_state.get(_ALL_THREADS))
+
+
+def show_all_threads() -> None:
+    """List all conversations."""
+    st.session_state[_ALL_THREADS] = True
+
+
+def hidden(turns: int, shown: int) -> int:
+    """How many turns at the open conversation's beginning are not drawn: all but the last `shown` when it is opened, and these only."""
+    name, count = st.session_state.get(_HIDDEN, (None, 0))
+    if name != thread():
+        # One that begins here is drawn as a whole.
+        count = max(0, turns - shown)
+        st.session_state[_HIDDEN] = thread(), count
+    return min(int(count), turns)
+
+
+def show_earlier(more: int) -> None:
+    """Draw `more` of the turns that are not drawn."""
+    name, count = st.session_state[_HIDDEN]
+    st.session_state[_HIDDEN] = name, max(0, count - more)
+
+
+def keep_thumbnails(run_id: str, urls: Sequence[str]) -> None:
+    """Show these with a turn for as long as the page is open: nothing else keeps a picture."""
+    kept = st.session_state.setdefault(_THUMBNAILS, {})
+    if urls:
+        kept[run_id] = urls
+    while len(kept) > MOST_TURNS_WITH_PICTURES:
+        del kept[next(iter(kept))]
+
+
+def thumbnails(run_id: str) -> Sequence[str]:
+    """The pictures of a turn, small, as data: URLs."""
+    kept: dict[str, Sequence[str]] = st.session_state.get(_THUMBNAILS, {})
+    return kept.get(run_id, ())
 
 
 def forget_pending() -> None:

@@ -9,14 +9,17 @@ from html import escape
 _CODE = re.compile(r"(```.*?```|`[^`\n]*`)", re.DOTALL)
 _IMAGE = re.compile(r"!\[([^\]]*)\]\(")
 _DIAGRAM = re.compile(r"((?:`{3,}|~{3,})[ \t]*)(?=[^\n]*(?:mermaid|&))", re.IGNORECASE)
-_MARKER = re.compile(r"\[(\d{1,3})\]")
+_MARKER = re.compile(r"( ?)\[(\d{1,3})\]")
+_LINE_BEGINS = re.compile(r"\s*(?:[-*+>#]+|\d+[.)])?")
+_NO_BREAK = "\u00a0"
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
 
 def markdown(text: str, known: Collection[int] = (), anchor: str = "") -> str:
     """A model's Markdown for `st.markdown`, in which the markers `[n]` of `known` link to `#<anchor>-n`.
 
-    Images become links and diagrams code, for both could fetch something from elsewhere; tags and `$` are shown as written.
+    Images become links and diagrams code, for both could fetch something from elsewhere; tags and `$` are shown as written. A marker stays
+    on the line of the word before it.
     """
     # Code is spared the cosmetics, but not this: what looks like code here need not be code to the browser's parser.
     harmless = _IMAGE.sub(r"[image: \1](", re.sub(r"\r\n?", "\n", text)).replace("![", "! [")
@@ -27,7 +30,12 @@ def markdown(text: str, known: Collection[int] = (), anchor: str = "") -> str:
 
 def _prose(text: str, known: Collection[int], anchor: str) -> str:
     def link(match: re.Match[str]) -> str:
-        return f"[{match[1]}](#{anchor}-{match[1]})" if int(match[1]) in known else match[0]
+        space, n = match.groups()
+        if int(n) not in known:
+            return match[0]
+        line = match.string[match.string.rfind("\n", 0, match.start()) + 1 : match.start()]
+        glued = space and not _LINE_BEGINS.fullmatch(line)
+        return f"{_NO_BREAK if glued else space}[{n}](#{anchor}-{n})"
 
     return _MARKER.sub(link, text.replace("$", r"\$").replace("<", "&lt;"))
 

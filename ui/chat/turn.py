@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import replace
 from html import escape
 from typing import Any
 
 import streamlit as st
 
-from core.errors import SwitchyardError
-from graph.api import events
+from core.errors import DocumentError, IndexFault, SwitchyardError
+from graph.api import events, resumed
 from graph.services import Services
 from graph.state import Context
-from ui.chat import markup, state, text
+from ui.chat import markup, review, state, text
 
 UNSETTLED = "source-pending"
 """Where markers lead while the sources are not settled: nowhere, but they already look like markers."""
@@ -25,10 +27,13 @@ REDRAW_S = 0.06
 def draw(shared: Services, context: Context, pending: state.Pending, titles: markup.Titles) -> None:
     """Answer the pending question, or show why it has no answer. Ends the script's run when the answer has come."""
     with st.chat_message("user"):
-        st.html(markup.question(pending.question))
+        st.html(markup.question(pending.question, pending.thumbnails))
     with st.chat_message("assistant"):
         if pending.problem is not None:
             _draw_problem(pending.problem, "problem")
+            return
+        if pending.offered and pending.choice is None:
+            review.draw(pending.offered, titles)
             return
         # Until the answer is here, an interruption of any kind leaves this behind; the stylesheet shows it once nothing runs any more.
         pending.problem = STOPPED
@@ -37,13 +42,36 @@ def draw(shared: Services, context: Context, pending: state.Pending, titles: mar
         screen = Screen(line, titles)
         _draw_problem(STOPPED, "stopped")
         try:
-            answer = screen.play(events(pending.question, context, pending.thread, shared))
+            _read_documents(shared, titles, line)
+            shown = replace(context, images=pending.pictures)
+            last = screen.play(_happening(shared, shown, pending))
         except SwitchyardError as error:
             pending.problem = str(error)
             st.rerun()
+    answer = last["data"]
+    if last["type"] == "review":
+        state.offer(answer)
+        st.rerun()
+    state.keep_thumbnails(answer["run_id"], pending.thumbnails)
     state.forget_pending()
     state.open_thread(answer["thread_id"])
     st.rerun()
+
+
+def _happening(shared: Services, context: Context, pending: state.Pending) -> Iterable[dict[str, Any]]:
+    """The events of the turn, from its beginning or from its reviewed route on."""
+    if pending.choice and pending.offered:
+        return resumed(pending.choice, context, pending.offered["thread_id"], shared)
+    return events(pending.question, context, pending.thread, shared)
+
+
+def _read_documents(shared: Services, titles: markup.Titles, line: Any) -> None:
+    """Build the indexes that are not there yet, and say so: the first question of all waits for them, up to a minute."""
+    for name, title in titles.items():
+        if not shared.indexes.version(name):
+            line.html(markup.steps(f"Reading the documents of {title}, once …"))
+            with suppress(DocumentError, IndexFault):  # that expert says so when it is asked; the others need not wait for it
+                shared.index(name)
 
 
 def _draw_problem(problem: str, key: str) -> None:
@@ -70,20 +98,20 @@ class Screen:
         self._drafting = False
 
     def play(self, turn: Iterable[dict[str, Any]]) -> dict[str, Any]:
-        """Draw until the answer comes, and give it."""
-        answer: dict[str, Any] = {}
-        for event in turn:
-            kind, data = event["type"], event["data"]
-            if kind == "answer":
-                answer = data
-            elif kind == "draft_token":
+        """Draw until the answer comes, or a route that waits, and give that event."""
+        last: dict[str, Any] = {}
+        for last in turn:
+            kind, data = last["type"], last["data"]
+            if kind in ("answer", "review"):
+                continue
+            if kind == "draft_token":
                 self._grow(self._draft, data)
             elif kind == "token":
                 self._settle()
                 self._grow(self._text, data)
             else:
                 self._step(kind, data)
-        return answer
+        return last
 
     def _step(self, kind: str, data: Any) -> None:
         """Say what is being done; drafts end here, because the next model begins."""
@@ -92,7 +120,7 @@ class Screen:
             self._several = isinstance(data["expert"], list)
             names = markup.names_of(data["expert"], self._titles)
             self._before = f"{names}: " if names else ""
-            self._say("searching …" if names else "No expert covers this …")
+            self._say("searching …" if names else "No expert covers this …" if data["out_of_scope"] else "One question first …")
         elif kind == "passages":
             self._say(f"reading {len(data)} passages …")
         elif kind == "draft_rejected":
@@ -114,6 +142,8 @@ class Screen:
         if self._several and place is self._draft:
             return
         self._drafting = place is self._draft
+        if not self._written:
+            self._say("answering …")
         self._written += piece
         if time.monotonic() - self._drawn_at > REDRAW_S:
             place.markdown(text.markdown(self._written, range(1, 1000), UNSETTLED), anchors=False)

@@ -104,7 +104,9 @@ def _installed(name: str) -> bool:
 
 def _encoder(shared: Services) -> Iterator[Finding]:
     from retrieval.encoder import OnnxEncoder
+    from retrieval.gpu import gpu
 
+    yield Finding("encoder", "gpu", "ok", gpu() or "none in use: everything runs on the processor")
     encoder = shared.encoder
     if isinstance(encoder, OnnxEncoder) and not (encoder.cache_dir / encoder.fingerprint / "model.onnx").exists():
         yield Finding("encoder", shared.settings.encoder, "note", "not exported yet: done on first use", "switchyard index")
@@ -116,14 +118,17 @@ def _experts(shared: Services) -> Iterator[Finding]:
     from experts.indexes import index_state, unbuildable
 
     for expert in shared.experts.values():
-        if fault := unbuildable(expert, shared.settings.indexes_dir):
+        if fault := unbuildable(expert, shared.indexes):
             yield Finding("experts", expert.name, "problem", fault)
             continue
-        state = index_state(expert, shared.encoder, shared.settings.indexes_dir, whole=True)
+        state = index_state(expert, shared.encoder, shared.indexes, whole=True)
         if state == "ok":
             yield Finding("experts", expert.name, "ok", contents(shared, expert.name))
         elif state == "foreign":
             yield Finding("experts", expert.name, "problem", "its index was written by another encoder", remedy(expert.name, state))
+        elif state == "stale" and shared.indexes.shared:
+            detail = f"its shared index is of other documents than this machine's, and answers: {contents(shared, expert.name)}"
+            yield Finding("experts", expert.name, "note", detail, remedy(expert.name, state))
         else:
             yield Finding("experts", expert.name, "note", f"index {state}: built on first use", remedy(expert.name, state))
 
@@ -148,13 +153,14 @@ def _opened(shared: Services, kind: str) -> Finding:
 
 
 def _models(shared: Services) -> Iterator[Finding]:
+    from llms.prices import sees
     from llms.registry import configured
 
     tiers = [(tier, spec) for name in (None, *shared.experts) for tier, spec in shared.tiers(name).items()]
     for spec, reason in configured(shared.settings, *(spec for _, spec in tiers)):
         roles = ", ".join(dict.fromkeys(str(tier) for tier, chosen in tiers if chosen == spec))
         if reason is None:
-            yield Finding("models", spec, "ok", roles or "usable")
+            yield Finding("models", spec, "ok", f"{roles or 'usable'}{', sees pictures' if sees(spec, shared.settings.home) else ''}")
         elif roles or spec == shared.settings.general:
             yield Finding("models", spec, "problem", f"{roles or 'general'}: {reason}")
 
@@ -185,9 +191,21 @@ def _store(shared: Services) -> Iterator[Finding]:
     home = shared.settings.home
     url = shared.engine.url.render_as_string(hide_password=True)
     yield Finding("store", "database", "ok", url)
+    if shared.settings.qdrant_url:
+        yield _qdrant(shared.settings.qdrant_url, shared)
     writable = os.access(home, os.W_OK)
     todo = "" if writable else "set SWITCHYARD_HOME to a folder that can be written"
     yield Finding("store", "home", "ok" if writable else "problem", str(home.resolve()), todo)
+
+
+def _qdrant(url: str, shared: Services) -> Finding:
+    from retrieval.qdrant_indexes import QdrantIndexes
+
+    assert isinstance(shared.indexes, QdrantIndexes)
+    try:
+        return Finding("store", "vectors", "ok", f"{url}: {shared.indexes.server()}")
+    except SwitchyardError as error:
+        return Finding("store", "vectors", "problem", str(error))
 
 
 def _print(found: list[Finding], problems: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.errors import DocumentError, IndexFault, SwitchyardError
 from core.types import OUT_OF_SCOPE
 from graph.services import Services
 from retrieval.encoder import Vectors
@@ -29,15 +30,25 @@ def examples(shared: Services) -> Examples:
 
 
 def passages(shared: Services) -> Examples:
-    """The experts' passages, their titles and beginnings as texts, their vectors those of the index."""
+    """The experts' passages, their titles and beginnings as texts, their vectors those of the index.
+
+    An expert whose documents cannot be read has none. Raises DocumentError or IndexFault when that is so of all.
+    """
     texts: list[str] = []
     labels: list[str] = []
     vectors: list[Vectors] = []
+    faults: list[SwitchyardError] = []
     for name in shared.experts:
-        index = shared.index(name)
+        try:
+            index = shared.index(name)
+        except (DocumentError, IndexFault) as error:
+            faults.append(error)
+            continue
         texts += [f"{p.title}: {p.text}" if p.title else p.text for p in index.passages]
         labels += [name] * len(index.passages)
         vectors.append(index.vectors.vectors(index.rows[:-1]))
+    if not vectors:
+        raise faults[0]
     return Examples(texts, labels, np.concatenate(vectors))
 
 

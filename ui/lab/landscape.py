@@ -97,13 +97,12 @@ def chart(drawn: Landscape, colours: Mapping[str, str], prompt: str, vector: Vec
         )
         .add_params(move)
     )
-    own = [] if vector is None else [_own(drawn.projection, prompt, vector)]
-    star = (
-        alt.Chart(alt.InlineData(own))
-        .mark_point(shape=STAR, size=700, filled=True, fill="#111111", stroke="#ffffff", strokeWidth=1.5, opacity=1)
-        .encode(**place, tooltip=hover[::2], description="text:N")
-    )
-    drawing: alt.LayerChart = alt.layer(points, star).properties(height=HEIGHT_PX).configure_view(stroke=None)
+    layers = [points]
+    if vector is not None:
+        star = alt.Chart(alt.InlineData([_own(drawn.projection, prompt, vector)]))
+        star = star.mark_point(shape=STAR, size=700, filled=True, fill="#111111", stroke="#ffffff", strokeWidth=1.5, opacity=1)
+        layers.append(star.encode(**place, tooltip=hover[::2], description="text:N"))
+    drawing: alt.LayerChart = alt.layer(*layers).properties(height=HEIGHT_PX).configure_view(stroke=None)
     return drawing
 
 
