@@ -1,4 +1,4 @@
-.PHONY: install chat ask dev test lint format bench index
+.PHONY: install chat ask dev test audit lint format bench index soak
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
@@ -11,7 +11,7 @@ help:
 	@echo "make ask Q=\"...\"    ask one question in the terminal"
 	@echo "make test           run the tests"
 	@echo "make dev            serve the graph with the LangGraph dev server (http://localhost:2024)"
-	@echo "make lint | bench | install"
+	@echo "make lint | audit | bench | soak | install"
 
 .venv/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Expected Python 3.11 or newer; try: make PYTHON=python3.12 install"; exit 1; }
@@ -51,10 +51,18 @@ lint: .venv/.installed-dev
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+audit: .venv/.installed-dev
+	@$(BIN)/python .ci/audit.py
+
 format: .venv/.installed-dev
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
 bench: .venv/.installed-dev index
-	@$(BIN)/python -m benchmarks.latency
+	@$(BIN)/python -m benchmarks --short
 	@$(BIN)/switchyard eval all --report benchmarks/results
+
+soak: .venv/.installed-dev index
+	@$(BIN)/python -m benchmarks.load --experts tiny --json benchmarks/results/load/tiny.json --plot benchmarks/results/load/tiny.png
+	@$(BIN)/python -m benchmarks.load --experts shipped --sides bare,ours --json benchmarks/results/load/shipped.json --plot benchmarks/results/load/shipped.png
+	@$(BIN)/python -m benchmarks.soak

@@ -10,7 +10,8 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -20,6 +21,12 @@ from core.errors import InputError
 ROOT = Path(__file__).resolve().parent.parent
 PROVIDER_KEYS = {"openai": "OPENAI_API_KEY", "deepseek": "DEEPSEEK_API_KEY", "google_genai": "GOOGLE_API_KEY"}
 BASE_URLS = {"openai": "OPENAI_BASE_URL", "deepseek": "DEEPSEEK_BASE_URL", "google_genai": "GOOGLE_BASE_URL"}
+TRACING = ("LANGSMITH_TRACING", "LANGSMITH_API_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT")
+"""The libraries of tracing read these, and more that begin like them, from the environment themselves."""
+_TRACED = {
+    "langsmith": ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"),
+    "otlp": ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+}
 
 
 class ExpertModels(BaseModel):
@@ -40,7 +47,9 @@ class Settings(BaseModel):
     indexes_dir: Path = ROOT / "indexes"
     artifacts_dir: Path = ROOT / "artifacts"
     database_url: SecretStr | None = None
-    encoder: str = "minilm-int8"
+    qdrant_url: str | None = Field(None, description="keeps the indexes in Qdrant, for several machines")
+    qdrant_api_key: SecretStr | None = None
+    encoder: str = "auto"
     router: str = Field("auto", description="the kind of router that decides where no other is asked for; see .env.example")
     inferior: str | None = None
     superior: str | None = None
@@ -49,6 +58,10 @@ class Settings(BaseModel):
     model_retries: int = Field(2, ge=0, le=10)
     max_question_chars: int = Field(8_000, gt=0)
     cors_origins: tuple[str, ...] = Field((), description="web pages that may call the server from a browser")
+    log: Literal["text", "json", "off"] | None = Field(None, description="the form of the log; None: text on the server, off elsewhere")
+    trace_content: bool = Field(False, description="whether traces hold the question's text")
+    langsmith: bool = Field(False, description="whether LangSmith's own variables ask for its traces")
+    otlp: bool = Field(False, description="whether OpenTelemetry's own variables name a collector of traces")
     expert: dict[str, ExpertModels] = {}
     keys: dict[str, SecretStr] = Field({}, repr=False)
     base_urls: dict[str, str] = {}
@@ -58,6 +71,14 @@ class Settings(BaseModel):
     def _expand(cls, path: Path) -> Path:
         # A shell expands ~, a .env file does not.
         return path.expanduser()
+
+    @field_validator("qdrant_url")
+    @classmethod
+    def _address(cls, url: str | None) -> str | None:
+        parts = urlsplit(url or "http://none")
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
+            raise ValueError("expected an address such as http://qdrant:6333, the key apart in QDRANT_API_KEY")
+        return url
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -90,7 +111,11 @@ _FROM_ENV = {
     "SWITCHYARD_MODEL_RETRIES": "model_retries",
     "SWITCHYARD_MAX_QUESTION_CHARS": "max_question_chars",
     "SWITCHYARD_CORS_ORIGINS": "cors_origins",
+    "SWITCHYARD_LOG": "log",
+    "SWITCHYARD_TRACE_CONTENT": "trace_content",
     "DATABASE_URL": "database_url",
+    "SWITCHYARD_QDRANT_URL": "qdrant_url",
+    "QDRANT_API_KEY": "qdrant_api_key",
 }
 
 
@@ -105,6 +130,7 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     values: dict[str, Any] = _read_toml(home / "switchyard.toml")
     values |= {field: env[name] for name, field in _FROM_ENV.items() if name in env}
     values["keys"] = {p: env[name] for p, name in PROVIDER_KEYS.items() if name in env}
+    values |= {field: any(env.get(name, "").lower() not in ("", "0", "false") for name in names) for field, names in _TRACED.items()}
     if urls := {p: env[n] for p, n in BASE_URLS.items() if n in env}:
         own = values.get("base_urls", {})
         values["base_urls"] = own | urls if isinstance(own, dict) else own
@@ -118,8 +144,14 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
 
 @cache
 def settings() -> Settings:
-    """The process's settings, read once, on first use."""
-    return load_settings()
+    """The process's settings, read once, on first use. What `.env` says to the libraries of tracing is put into the environment."""
+    for name, value in _read_dotenv(Path.cwd() / ".env").items():
+        if name.startswith(("LANGSMITH_", "LANGCHAIN_", "OTEL_")):
+            os.environ.setdefault(name, value)
+    found = load_settings()
+    if found.langsmith:
+        os.environ.setdefault("LANGSMITH_USE_DAEMON", "true")  # else a process could not end while LangSmith does not answer
+    return found
 
 
 def _read_dotenv(path: Path) -> dict[str, str]:
@@ -138,7 +170,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    if "keys" in values:
+    if "keys" in values or "qdrant_api_key" in values:
         raise InputError(f"{path} holds keys: put them into the environment or .env instead.")
     if "home" in values:
         raise InputError(f"Setting 'home': {path} lies in that very folder. Set SWITCHYARD_HOME instead.")

@@ -33,7 +33,7 @@ hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, de
 hypothesis.settings.load_profile("quick")
 
 TINY = Path(__file__).parent / "data" / "experts"
-CLEANED = {*PROVIDER_KEYS.values(), *BASE_URLS.values(), "DATABASE_URL", "GEMINI_API_KEY"}
+CLEANED = {*PROVIDER_KEYS.values(), *BASE_URLS.values(), "DATABASE_URL", "GEMINI_API_KEY", "QDRANT_API_KEY"}
 
 
 class WordEncoder:
@@ -57,7 +57,7 @@ class WordEncoder:
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No keys, no settings, no `.env` of the developer's; the process's own settings, services and engines are made afresh."""
     for name in list(os.environ):
-        if name.startswith("SWITCHYARD_") or name in CLEANED:
+        if name.startswith(("SWITCHYARD_", "LANGSMITH_", "LANGCHAIN_", "OTEL_")) or name in CLEANED:
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
     settings.cache_clear()

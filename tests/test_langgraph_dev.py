@@ -19,8 +19,10 @@ from langgraph_sdk.client import SyncLangGraphClient
 
 from core.settings import ROOT, Settings
 from core.types import Answer
+from graph.pictures import NO_EYES
 from store.engine import engine
 from store.runs import thread_runs
+from tests.pictures import data_url, picture
 
 QUESTION = "How long does green tea steep?"
 KEYS = {
@@ -76,7 +78,7 @@ def wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> 
     raise AssertionError(f"The server did not start:\n{log.read_text()[-4000:]}")
 
 
-def ask(client: SyncLangGraphClient, thread: str | None, question: str, **context: Any) -> dict[str, Any]:
+def ask(client: SyncLangGraphClient, thread: str | None, question: str | list[dict[str, Any]], **context: Any) -> dict[str, Any]:
     message = {"messages": [{"role": "user", "content": question}]}
     state = client.runs.wait(thread, "switchyard", input=message, context=context)  # type: ignore[call-overload]
     assert isinstance(state, dict)
@@ -98,7 +100,7 @@ def test_an_answer_with_its_citation_and_a_followup_on_the_same_thread(server: t
     assert "four minutes" in second["answer"]["answer"]
     assert [m["type"] for m in second["messages"]] == ["human", "ai", "human", "ai"]
     kept = client.threads.get_state(thread)["values"]
-    assert set(kept) <= {"messages", "question", "route", "answer"}
+    assert set(kept) <= {"messages", "question", "route", "answer", "summary", "topic"}
     assert kept["answer"] == second["answer"]
 
     stored = thread_runs(engine(settings.database), thread)
@@ -124,11 +126,24 @@ def test_a_bad_question_is_the_runs_error_and_the_thread_goes_on(server: tuple[S
     assert client.threads.get_state(thread)["values"]["messages"][0]["content"] == QUESTION
 
 
+def test_pictures_come_as_parts_of_the_message_or_in_the_context(server: tuple[SyncLangGraphClient, Settings]) -> None:
+    client, _ = server
+    url, hidden = data_url(picture()), [{"kind": "image", "text": NO_EYES}]
+    parts = [{"type": "text", "text": QUESTION}, {"type": "image_url", "image_url": {"url": url}}]
+    state = ask(client, None, parts)
+    assert (state["answer"]["notices"], state["messages"][0]["content"]) == (hidden, f"{QUESTION}\n\n[picture]")
+    assert ask(client, None, QUESTION, images=[url])["answer"]["notices"] == hidden
+    with pytest.raises(Exception, match="InputError"):
+        ask(client, None, QUESTION, images=["/etc/passwd"])
+
+
 def test_the_drawing_shows_a_node_for_each_expert(server: tuple[SyncLangGraphClient, Settings]) -> None:
     client, _ = server
     (assistant,) = client.assistants.search(graph_id="switchyard")
     drawn = client.assistants.get_graph(assistant["assistant_id"])
     names = {str(node["id"]) for node in drawn["nodes"]}
-    assert names == {"__start__", "prepare", "route", "tea", "bees", "superior", "decline", "decide", "respond", "__end__"}
+    own = {"prepare", "route", "review", "clarify", "superior", "decline", "decide", "respond"}
+    assert names == {"__start__", *own, "tea", "bees", "__end__"}
     schemas = client.assistants.get_schemas(assistant["assistant_id"])
-    assert set(schemas["context_schema"]["properties"]) == {"expert", "model", "router", "escalate", "images", "owner"}  # type: ignore[index]
+    context = {"expert", "model", "router", "escalate", "images", "review", "owner", "key_id"}
+    assert set(schemas["context_schema"]["properties"]) == context  # type: ignore[index]

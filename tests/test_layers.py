@@ -20,9 +20,9 @@ def refuse(*args, **keywords):
     raise AssertionError("a module opens a socket when it is imported")
 
 socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
-# The browser's pages are for Streamlit to run, the trainers' modules for their commands.
+# The browser's pages are for Streamlit to run, the modules of torch for training and for a GPU.
 pages = ("ui.app", "ui.chat", "ui.lab", "ui.reports")
-trainers = ("training.reader.network", "training.reader.trainer")
+trainers = ("retrieval.reader_network", "training.reader.network", "training.reader.trainer")
 for package in sys.argv[1:]:
     for found in pkgutil.walk_packages(importlib.import_module(package).__path__, package + "."):
         if not found.name.startswith((*pages, *trainers)):

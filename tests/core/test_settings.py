@@ -1,6 +1,7 @@
 """Settings: environment over `.env` over switchyard.toml over the defaults; keys are never shown."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ def test_the_defaults():
     found = load_settings({})
     assert found.home == Path(".switchyard")
     assert (found.experts_dir, found.indexes_dir, found.artifacts_dir) == (ROOT / "experts", ROOT / "indexes", ROOT / "artifacts")
-    assert (found.encoder, found.inferior, found.superior, found.general) == ("minilm-int8", None, None, None)
+    assert (found.encoder, found.inferior, found.superior, found.general) == ("auto", None, None, None)
     assert found.database == f"sqlite:///{Path.cwd() / '.switchyard' / 'switchyard.db'}"
     assert found.key("openai") is None
 
@@ -30,7 +31,7 @@ def test_precedence(home, tmp_path):
     (home / "switchyard.toml").write_text('inferior = "toml:a"\nsuperior = "toml:b"\ngeneral = "toml:c"\n')
     (tmp_path / ".env").write_text(f"SWITCHYARD_HOME={home}\nSWITCHYARD_SUPERIOR=dotenv:b\nSWITCHYARD_GENERAL=dotenv:c\n")
     found = load_settings({"SWITCHYARD_GENERAL": "env:c"}, tmp_path)
-    assert (found.inferior, found.superior, found.general, found.encoder) == ("toml:a", "dotenv:b", "env:c", "minilm-int8")
+    assert (found.inferior, found.superior, found.general, found.encoder) == ("toml:a", "dotenv:b", "env:c", "auto")
 
 
 def test_an_empty_variable_counts_as_unset(tmp_path):
@@ -67,7 +68,7 @@ def test_a_tilde_means_the_users_home(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("provider", PROVIDER_KEYS)
 def test_keys_are_never_shown(provider):
-    found = load_settings({PROVIDER_KEYS[provider]: SECRET, "DATABASE_URL": f"postgresql://u:{SECRET}@h/x"})
+    found = load_settings({PROVIDER_KEYS[provider]: SECRET, "DATABASE_URL": f"postgresql://u:{SECRET}@h/x", "QDRANT_API_KEY": SECRET})
     key = found.key(provider)
     assert key is not None and key.get_secret_value() == SECRET
     shown = [repr(found), str(found), found.model_dump_json(), json.dumps(found.model_dump(), default=str), repr(found.keys), f"{key}"]
@@ -90,6 +91,9 @@ def test_an_error_does_not_show_the_keys_either():
         ("SWITCHYARD_MODEL_DEADLINE_S", "0", "model_deadline_s"),
         ("SWITCHYARD_MODEL_RETRIES", "11", "model_retries"),
         ("SWITCHYARD_MAX_QUESTION_CHARS", "-1", "max_question_chars"),
+        ("SWITCHYARD_QDRANT_URL", "qdrant:6333", "qdrant_url"),
+        ("SWITCHYARD_QDRANT_URL", "http://", "qdrant_url"),
+        ("SWITCHYARD_QDRANT_URL", "http://me:secret@qdrant:6333", "qdrant_url"),
     ],
 )
 def test_a_bad_value_is_named(variable, value, field):
@@ -103,6 +107,7 @@ def test_a_bad_value_is_named(variable, value, field):
     [
         ("inferior = ", "is not valid TOML"),
         ('[keys]\nopenai = "sk-very-secret-0123456789"\n', "holds keys: put them into the environment or .env"),
+        ('qdrant_api_key = "sk-very-secret-0123456789"\n', "holds keys: put them into the environment or .env"),
         ('inferiour = "local:reader"\n', "Setting 'inferiour': Extra inputs are not permitted"),
         ("[expert.tea]\nmodel = 3\n", "Setting 'expert.tea.model'"),
         ('base_urls = "http://a"\n', "Setting 'base_urls': "),
@@ -128,6 +133,27 @@ def test_files_that_cannot_be_read_are_one_line(home, tmp_path):
     (tmp_path / ".env").write_bytes(b"SWITCHYARD_ENCODER=\xff\n")
     with pytest.raises(InputError, match=r"\.env: expected UTF-8 text"):
         load_settings({}, tmp_path)
+
+
+def test_what_a_dotenv_says_to_the_libraries_of_tracing_reaches_them(tmp_path, monkeypatch):
+    for name in ("LANGSMITH_TRACING", "LANGSMITH_USE_DAEMON", "OTEL_SERVICE_NAME", "OTEL_EXPORTER_OTLP_HEADERS"):
+        monkeypatch.setenv(name, "kept for the end of the test")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
+    (tmp_path / ".env").write_text("LANGSMITH_TRACING=true\nOTEL_SERVICE_NAME=theirs\nOTEL_EXPORTER_OTLP_HEADERS=a=b\nOTHER=1\n")
+    assert settings().langsmith
+    assert os.environ["LANGSMITH_TRACING"] == "true"
+    assert os.environ["LANGSMITH_USE_DAEMON"] == "true"
+    assert os.environ["OTEL_EXPORTER_OTLP_HEADERS"] == "a=b"
+    assert os.environ["OTEL_SERVICE_NAME"] == "mine"
+    assert "OTHER" not in os.environ
+
+
+@pytest.mark.parametrize("form", ["text", "json", "off"])
+def test_the_log_has_one_of_three_forms(form, tmp_path):
+    assert load_settings({"SWITCHYARD_LOG": form}, tmp_path).log == form
+    with pytest.raises(InputError, match=r"^Setting 'log': Input should be 'text', 'json' or 'off'"):
+        load_settings({"SWITCHYARD_LOG": "loud"}, tmp_path)
 
 
 def test_settings_do_not_change():
