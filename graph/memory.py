@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from core.errors import StoreError
 from graph.advisory import AdvisoryLocks, StillHeld
 from graph.services import Services
-from store.engine import file_id
+from store.engine import file_id, remedy
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -139,7 +139,7 @@ def store_faults() -> Iterator[None]:
         if type(error).__module__.partition(".")[0] not in _DATABASES:
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise StoreError(f"The turn could not be stored: {reason}. Free some disk, or check DATABASE_URL and SWITCHYARD_HOME.") from None
+        raise StoreError(f"The turn could not be stored: {reason}. {remedy(reason)}") from None
 
 
 def _postgres(given: Services) -> bool:

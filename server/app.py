@@ -29,6 +29,7 @@ def create_app(given: Callable[[], Services] = services, origins: Sequence[str] 
         # Beside the event loop: whoever asks /healthz meanwhile gets an answer.
         threading.Thread(target=health.warm, args=(shared,), name="warm", daemon=True).start()
         yield
+        shared.stopping.set()
         shared.turns.close()
         tracing.close()
 

@@ -17,6 +17,7 @@ from store.keys import any_key
 
 router = APIRouter(tags=["health"])
 logger = logging.getLogger("switchyard")
+AGAIN_S = 5.0
 
 
 @router.get("/healthz")
@@ -40,18 +41,31 @@ def metrics(shared: Shared, who: Who) -> Response:
 
 
 def warm(shared: State) -> None:
-    """Load what the first question would wait for; builds an index that is missing."""
+    """Load what the first question would wait for, again and again until it is there: a database may start later than the server."""
+    said = ""
+    while why := _missing(shared):
+        shared.not_ready = "not ready: see the server's log"
+        if why != said:
+            logger.error("The server is not ready: %s", why)
+        said = why
+        if shared.stopping.wait(AGAIN_S):
+            return
+    shared.not_ready = ""
+
+
+def _missing(shared: State) -> str:
+    """Load everything; builds an index that is missing. Why that cannot be done, or ''."""
     try:
         services = shared.services()
         for name in services.experts:
             services.index(name)
         services.router()
-        for part in ("safety", "difficulty", "confidence", "reader", "policy", "engine"):
+        services.reader.open()
+        for part in ("safety", "difficulty", "confidence", "policy", "engine"):
             getattr(services, part)
-        shared.not_ready = ""
     except SwitchyardError as error:
-        shared.not_ready = "not ready: see the server's log"
-        logger.error("The server is not ready: %s", error)
+        return str(error)
+    return ""
 
 
 def _store_fault(services: Services) -> str:

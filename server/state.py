@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -15,12 +16,16 @@ from server.turns import Turns
 
 @dataclass(slots=True)
 class State:
-    """services: gives the application, which is made on first use. not_ready: why no questions should be sent yet, or ''."""
+    """services: gives the application, which is made on first use. not_ready: why no questions should be sent yet, or ''.
+
+    stopping: set when the server goes down.
+    """
 
     services: Callable[[], Services]
     metrics: Metrics = field(default_factory=Metrics)
     turns: Turns = field(init=False)
     not_ready: str = "starting"
+    stopping: Event = field(default_factory=Event)
 
     def __post_init__(self) -> None:
         self.turns = Turns(self.metrics)

@@ -124,7 +124,7 @@ def transaction(made: Engine) -> Iterator[Connection]:
             yield connection
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"The database failed: {reason}. Free some disk, or check DATABASE_URL and SWITCHYARD_HOME.") from None
+        raise StoreError(f"The database failed: {reason}. {remedy(reason)}") from None
 
 
 def _tune_sqlite(connection: object, _record: object) -> None:
@@ -200,3 +200,10 @@ def _migrate(made: Engine) -> None:
             connection.execute(insert(schema).values(version=SCHEMA_VERSION))
         elif version > SCHEMA_VERSION:
             raise StoreError(f"The database has schema {version}; this Switchyard knows {SCHEMA_VERSION}. Update Switchyard.")
+
+
+def remedy(reason: str) -> str:
+    """What to do about what a database says."""
+    if "locked" in reason:
+        return "Another process is at work on it: try again."
+    return "Free some disk, or check DATABASE_URL and SWITCHYARD_HOME."

@@ -4,7 +4,9 @@ from functools import lru_cache
 import pytest
 
 from graph.api import run
+from graph.services import Services
 from graph.state import Context
+from tests.conftest import close
 
 QUESTION = "How long does green tea steep?"
 TURNS = 8
@@ -13,11 +15,13 @@ PER_TURN = 20
 
 
 @pytest.fixture
-def answering(tiny, encoder):
+def answering(own_experts, encoder):
     """The tiny application with an encoder that remembers nothing, and a reader that remembers little."""
-    tiny.__dict__["encoder"] = encoder
-    tiny.reader._kept = lru_cache(maxsize=4)(tiny.reader._read)
-    return tiny
+    services = Services(own_experts)
+    services.__dict__["encoder"] = encoder
+    services.reader._kept = lru_cache(maxsize=4)(services.reader._read)
+    yield services
+    close(services)
 
 
 def objects_after(services, numbers):

@@ -279,3 +279,14 @@ def test_health_and_readiness(serve: Serve, table: Make, monkeypatch: pytest.Mon
     monkeypatch.setattr("server.health.any_key", gone)
     assert (on.http.get("/readyz").status_code, on.http.get("/readyz").json()) == (503, {"status": "the database does not answer"})
     assert on.http.get("/healthz").status_code == 200
+
+
+def test_what_is_missing_at_the_start_is_waited_for(serve: Serve, table: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("server.health.AGAIN_S", 0.05)
+    services = table([GOOD]).services
+    reader = services.settings.artifacts_dir / "reader"
+    aside = reader.rename(reader.with_name("aside"))
+    on = serve(services)
+    assert until(lambda: on.http.get("/readyz").json() == {"status": "not ready: see the server's log"})
+    aside.rename(reader)
+    assert until(lambda: on.http.get("/readyz").status_code == 200)

@@ -82,7 +82,7 @@ def test_a_file_that_another_program_locks(serve: Callable[..., Running], tiny: 
     assert ask(on.http, FOLLOWING).status_code == 200  # it waits
     event.listen(tiny.engine, "checkout", lambda connection, *_: connection.execute("PRAGMA busy_timeout=50"))
     other.execute("BEGIN IMMEDIATE")
-    check_refused(ask(on.http, "What is honey made of?"), "database is locked")
+    check_refused(ask(on.http, "What is honey made of?"), "database is locked. Another process is at work on it: try again.")
     assert questions(on.http) == [QUESTION, FOLLOWING]  # whoever reads need not wait
     other.execute("ROLLBACK")
     assert ask(on.http, "What is honey made of?").status_code == 200
