@@ -64,8 +64,8 @@ def sum_up(services: Services, state: State, runtime: Runtime[Context]) -> tuple
 
 
 def forgotten(messages: Sequence[AnyMessage]) -> list[RemoveMessage]:
-    """The messages that leave the checkpoint; the `runs` table keeps every turn."""
-    return [RemoveMessage(id=message.id) for message in messages[: -KEPT or None] if message.id]
+    """The messages that leave the checkpoint when the last one, a question, is answered; the `runs` table keeps every turn."""
+    return [RemoveMessage(id=message.id) for message in messages[: 1 - KEPT] if message.id]
 
 
 def _turns(messages: Sequence[AnyMessage]) -> list[str]:

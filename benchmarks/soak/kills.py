@@ -23,6 +23,7 @@ from benchmarks.load.sides import free_port
 from core.settings import ROOT, Settings
 from graph.api import compiled
 from graph.services import Services
+from graph.summary import KEPT
 from store.runs import thread_runs
 
 QUESTIONS = ["How long does green tea steep?", "How long does black tea steep?", "What is honey made of?"]
@@ -175,9 +176,10 @@ def read_back(settings: Settings, told: dict[str, list[str]], survived: Survived
         remembered = [m.additional_kwargs["run_id"] for m in kept if m.type == "ai"]
         if [m.type for m in kept] != ["human", "ai"] * (len(kept) // 2):
             survived.broken.append(f"{name} is torn: {[m.type for m in kept]}")
-        if [run_id for run_id in remembered if run_id in run_ids] != run_ids:
+        acknowledged = [run_id for run_id in remembered if run_id in run_ids]
+        if acknowledged != run_ids[-len(acknowledged) :] or (len(kept) < KEPT and len(acknowledged) < len(run_ids)):
             survived.broken.append(f"{name} has lost turns: told {run_ids}, kept {remembered}")
-        if missing := set(remembered) - {run.run_id for run in thread_runs(services.engine, name)}:
+        if missing := {*remembered, *run_ids} - {run.run_id for run in thread_runs(services.engine, name)}:
             survived.broken.append(f"{name} has turns without a run: {missing}")
     services.engine.dispose()
     survived.broken += [f"{path.name}: {state}" for path in sorted(settings.home.glob("*.db")) if (state := _integrity(path)) != "ok"]
