@@ -210,10 +210,10 @@ def test_the_deadline_holds_for_a_slow_stream_and_its_worker_stops(provider, tmp
 @hosted
 def test_the_deadline_holds_over_the_retries_together(provider, tmp_path):
     with wire.serve(provider, "503") as server:
-        run = Run(provider, server.url, tmp_path, deadline_s=1, retries=10)
+        run = Run(provider, server.url, tmp_path, deadline_s=3, retries=10)
     assert type(run.error) is e.ModelUnavailableError
-    assert run.seconds < 1.2
-    assert 2 <= len(server.bodies) <= 3
+    assert run.seconds < 3.5
+    assert 2 <= len(server.bodies) <= 5
 
 
 def test_a_caller_who_leaves_stops_the_worker(tmp_path):
