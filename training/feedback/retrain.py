@@ -104,7 +104,7 @@ def _forget(services: Services, folder: Path, there: set[str], given: Sequence[F
     found = read_recalibration(folder)
     if found and set(found.ids) - there:
         rated = confidence.Ratings.of([one for one in given if one.id in found.ids])
-        _write_recalibration(folder, confidence.fit(services.shipped_confidence, rated))
+        write_json(folder / CONFIDENCE, asdict(confidence.fit(services.shipped_confidence, rated)))
         changed = True
     for path in (folder / UTTERANCES, folder / EVALUATION):
         rows = _read_rows(path)
@@ -142,14 +142,10 @@ def _write(
                 _write_rows(fresh / UTTERANCES, [_row(row) for row in routing.learnt])
                 _write_rows(fresh / EVALUATION, [_row(row) for row in judging])
             if recalibrated:
-                _write_recalibration(fresh, recalibrated)
+                write_json(fresh / CONFIDENCE, asdict(recalibrated))
             fresh.replace(folder)
     except OSError as error:
         raise IndexFault(f"Cannot write {folder}: {error.strerror}. Free some disk; what is in service stays.") from None
-
-
-def _write_recalibration(folder: Path, made: Recalibration) -> None:
-    write_json(folder / CONFIDENCE, asdict(made))
 
 
 def _row(row: Correction) -> dict[str, str]:
