@@ -14,11 +14,14 @@ import numpy as np
 
 from core.types import Passage
 from evaluation.data import Query, read_corpus, read_queries
+from evaluation.results import Progress
 from experts.discovery import Expert, Item
 from retrieval.encoder import Encoder
 from retrieval.fusion import fuse
 from retrieval.index import Index
 from retrieval.text import contains_key, locate_key, normalise, sentences, terms
+from training.prepare.duplicates import near_duplicates
+from training.prepare.rows import Row
 
 MINED = 30
 SHORTEST = 6
@@ -77,6 +80,17 @@ def cloze(index: Index, encoder: Encoder, seed: int, progress: Callable[[int], N
             found.append(Example(asked, rest, (), _mined(index, encoder, asked, "", {passage.id})))
         progress(1)
     return found
+
+
+def without_leaks(train: Sequence[Example], held_out: Sequence[Example], encoder: Encoder, progress: Progress) -> list[Example]:
+    """Training examples whose question no held-out one repeats, be it in other words: the held-out numbers would flatter."""
+    rows = [
+        Row(str(n), e.question, e.right.text[slice(*e.spans[0])] if e.spans else "", split=split)
+        for split, examples in (("train", train), ("dev", held_out))
+        for n, e in enumerate(examples)
+    ]
+    leaked = {pair.first for pair in near_duplicates(rows, encoder, progress) if pair.first < len(train) <= pair.second}
+    return [e for n, e in enumerate(train) if n not in leaked]
 
 
 def read_text(path: Path) -> list[Passage]:

@@ -16,7 +16,7 @@ from retrieval.index import Index, assemble, corpus_hash, load, save
 from retrieval.pairs import open_tokenizer
 from retrieval.reader import MODEL, TOKENIZER, WEIGHTS, Reader
 from training.reader import ranking
-from training.reader.data import Example, cloze, of_expert, of_files, read_files, read_text
+from training.reader.data import Example, cloze, of_expert, of_files, read_files, read_text, without_leaks
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -35,9 +35,9 @@ class Recipe:
     answer_weight, null_weight: what the losses of "does it answer" and of "no answer here" count beside those of order and place.
     """
 
-    epochs: int = 2
+    epochs: int = 4
     questions: int = 8
-    wrong: int = 3
+    wrong: int = 2
     rate: float = 1e-4
     decay: float = 0.01
     answer_weight: float = 0.3
@@ -75,7 +75,7 @@ def gather(shared: Services, files: Files, work: Path, seed: int, progress: Prog
         train += cloze(index, shared.encoder, seed, progress(f"Mining {files.text.name}", len(passages)))
     if not train or not dev:
         raise InputError("Expected questions of the splits train and dev in an expert's questions.csv, or --corpus, --qrels and --dev.")
-    return train, dev
+    return without_leaks(train, dev, shared.encoder, progress), dev
 
 
 def train_reader(

@@ -7,9 +7,10 @@ import pytest
 from core.errors import InputError
 from core.types import Passage
 from evaluation.data import Query
+from evaluation.results import silent
 from retrieval.index import assemble
 from retrieval.text import contains_key
-from training.reader.data import cloze, of_expert, of_files, read_files
+from training.reader.data import Example, cloze, of_expert, of_files, read_files, without_leaks
 from training.reader.run import Files, Recipe, gather
 
 PASSAGES = [
@@ -56,13 +57,27 @@ def test_a_text_asks_for_its_own_sentences(minilm):
     assert found == cloze(assemble(PASSAGES, minilm), minilm, seed=0)
 
 
+def test_questions_that_a_held_out_one_repeats_are_left_out(minilm):
+    def ask(question, spans=()):
+        return Example(question, PASSAGES[0], spans, ())
+
+    green, black = (26, 37), (62, 74)
+    others = [ask("What does a bee dance say?"), ask("How long does black tea steep?")]
+    train = [ask("How many minutes does green tea steep?", (green,)), *others]
+    held_out = [ask("How many minutes should green tea steep?", (green,)), ask("For how long must oolong steep?", (black,))]
+    assert without_leaks(train, held_out, minilm, silent) == others
+    assert without_leaks(train, [], minilm, silent) == train
+
+
 @pytest.fixture
 def files(tmp_path):
     rows = [{"_id": p.id, "title": p.title, "text": p.text} for p in PASSAGES]
     (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)))
     question = {"qid": "1", "question": "How long does green tea steep?", "passage_id": "p1", "answers": ["two minutes"]}
     (tmp_path / "q.jsonl").write_text(json.dumps(question))
-    return Files(tmp_path / "c.jsonl", tmp_path / "q.jsonl", tmp_path / "q.jsonl", tmp_path / "c.jsonl")
+    held_out = {"qid": "2", "question": "What shows the direction to food?", "passage_id": "p3", "answers": ["The dance"]}
+    (tmp_path / "dev.jsonl").write_text(json.dumps(held_out))
+    return Files(tmp_path / "c.jsonl", tmp_path / "q.jsonl", tmp_path / "dev.jsonl", tmp_path / "c.jsonl")
 
 
 def test_all_sources_together(tiny, files, tmp_path):
@@ -76,7 +91,7 @@ def test_all_sources_together(tiny, files, tmp_path):
     train, dev = gather(tiny, files, tmp_path / "work", Recipe().seed, progress)
     assert len(train) == 2 * own + 1 + 3
     assert [e.question for e in train].count("How long does green tea steep?") == 1
-    assert dev[-1].question == "How long does green tea steep?"
+    assert dev[-1].question == "What shows the direction to food?"
     assert shown.count("Embedding passages") == 1, "the corpus and the text are one file, which is embedded once"
     again, _ = gather(tiny, files, tmp_path / "work", Recipe().seed, progress)
     assert again == train
