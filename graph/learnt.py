@@ -1,6 +1,7 @@
 """The version of `graph.versions` in service: the router with its corrections, and the confidence recalibrated.
 
-A version belongs to the router and the confidence that it was fitted to: when those change, it is left aside until the next retraining.
+It is the same for every worker of every machine that shares the database, and each looks there now and then. A version belongs to the
+router and the confidence that it was fitted to: when those change, it is left aside until the next retraining.
 """
 
 from __future__ import annotations
@@ -8,8 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from core.errors import IndexFault
@@ -17,12 +22,15 @@ from graph.confidence import Confidence, Logistic
 from graph.routers.base import Router
 from graph.routers.corrected import CorrectedRouter, Corrections
 from graph.routers.saved import read_about
-from graph.trained import written
-from graph.versions import CONFIDENCE, FOLDER, MANIFEST, ROUTER, folder_of, read_manifest
+from graph.versions import CONFIDENCE, MANIFEST, NAME, ROUTER, adopt_files, unpacked
 
 if TYPE_CHECKING:
     from graph.services import Services
 
+LOOK_S = 1.0
+"""So long after a look into the database what it said is taken for true: a turn need not wait for another."""
+Stamp = tuple[int, str]
+"""The number of a version and the checksum of its files."""
 STALE = "What feedback taught was fitted to another {}, and is left aside. Run: switchyard feedback retrain"
 
 
@@ -70,12 +78,29 @@ class Learnt:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._router: tuple[Router, int, Router] | None = None
-        self._confidence: tuple[int, Confidence] | None = None
+        self._looking = Lock()
+        self._looked_at: float | None = None
+        self._serving: Stamp | None = None
+        self._router: tuple[Router, Stamp, Router] | None = None
+        self._confidence: tuple[Stamp, Confidence] | None = None
+
+    def serving(self) -> Stamp | None:
+        """The version in service, LOOK_S seconds ago at the earliest; None where that is what ships. Raises StoreError, IndexFault."""
+        now = time.monotonic()
+        if self._looked_at is None or now - self._looked_at >= LOOK_S:
+            with self._looking:
+                if self._looked_at is None or now > self._looked_at:
+                    self._serving = self._look()
+                    self._looked_at = now
+        return self._serving
+
+    def look_again(self) -> None:
+        """Whatever is in service now counts from now on."""
+        self._looked_at = None
 
     def router(self, base: Router, kind: str) -> Router:
         """`base`, the trained router of `kind`, with its corrections; `base` itself where there are none."""
-        stamp, kept = self._stamp(), self._router
+        stamp, kept = self.serving(), self._router
         if not stamp:
             return base
         if kept is None or kept[0] is not base or kept[1] != stamp:
@@ -84,11 +109,12 @@ class Learnt:
 
     def confidence(self, shipped: Confidence) -> Confidence:
         """`shipped`, recalibrated where feedback taught that."""
-        stamp, kept = self._stamp(), self._confidence
+        stamp, kept = self.serving(), self._confidence
         if not stamp:
             return shipped
         if kept is None or kept[0] != stamp:
-            found = read_recalibration(self._folder)
+            with self._unpacked() as folder:
+                found = read_recalibration(folder) if folder else None
             if found and found.base != confidence_identity(shipped):
                 print(STALE.format("confidence"), file=sys.stderr)
                 found = None
@@ -97,10 +123,10 @@ class Learnt:
 
     def corrections(self, kind: str) -> Corrections | None:
         """Those in service of the trained router of `kind`; None where there are none, or none of it as it is now."""
-        folder = self._folder / ROUTER
-        if not folder.exists():
-            return None
-        found, made_for = Corrections.load(folder, self._services.encoder)
+        with self._unpacked() as folder:
+            if folder is None or not (folder / ROUTER).exists():
+                return None
+            found, made_for = Corrections.load(folder / ROUTER, self._services.encoder)
         try:
             if made_for == router_identity(self._services, kind):
                 return found
@@ -114,14 +140,30 @@ class Learnt:
         found = self.corrections(kind)
         return CorrectedRouter(base, self._services.encoder, found) if found else base
 
-    @property
-    def _folder(self) -> Path:
-        home = self._services.settings.home
-        return folder_of(home, read_manifest(home).serving)
+    @contextmanager
+    def _unpacked(self) -> Iterator[Path | None]:
+        """The files of the version in service, as long as the block lasts."""
+        from store.versions import files_of
 
-    def _stamp(self) -> int:
-        """When the manifest was written, in nanoseconds; 0 where nothing was ever learnt."""
-        return written(self._services.settings.home / FOLDER / MANIFEST)
+        stamp = self.serving()
+        if stamp is None:
+            yield None
+            return
+        with unpacked(files_of(self._services.engine, NAME, stamp[0])) as folder:
+            yield folder
+
+    def _look(self) -> Stamp | None:
+        chosen = self._services.settings
+        in_files = (chosen.home / NAME / MANIFEST).exists()
+        # Nothing has been learnt where there is no database yet: whoever only asks for a route does not make one.
+        if not in_files and not chosen.database_url and not (chosen.home / "switchyard.db").exists():
+            return None
+        from store.versions import SHIPPED, serving
+
+        if in_files and self._looked_at is None:
+            adopt_files(self._services.engine, chosen.home)
+        found = serving(self._services.engine, NAME)
+        return None if found[0] == SHIPPED else found
 
 
 def _moved(of: Logistic, slope: float, offset: float) -> Logistic:

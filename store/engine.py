@@ -7,8 +7,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from weakref import finalize
 
-from sqlalchemy import Column, Connection, Engine, Float, Integer, MetaData, String, Table, Text, create_engine, event, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    insert,
+    select,
+)
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DisconnectionError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -94,6 +111,18 @@ holds = Table(
     Column("usd", Float, nullable=False, doc="what a turn that runs may cost"),
     Column("until", Float, nullable=False, doc="seconds since the epoch, UTC: a process that died gives nothing back"),
 )
+versions = Table(
+    "versions",
+    metadata,
+    Column("name", String(64), primary_key=True, doc="of what"),
+    Column("number", Integer, primary_key=True, autoincrement=False, doc="from 1"),
+    Column("previous", Integer, nullable=False, doc="the number that was in service when it was made; 0 is what ships"),
+    Column("created_at", Float, nullable=False, doc="seconds since the epoch, UTC"),
+    Column("in_service", Boolean, nullable=False, doc="true for one of a name at most"),
+    Column("report", Text, nullable=False, doc="JSON"),
+    Column("checksum", String(64), doc="SHA-256 of files"),
+    Column("files", LargeBinary, doc="a zip of them; null for what was not promoted. The last: what stands before it is read without it"),
+)
 
 
 @cache
@@ -137,6 +166,7 @@ def _sqlite(url: URL, path: Path) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     # A connection is only a file that is opened: no turn need wait for one.
     made = create_engine(url, pool_size=16, max_overflow=-1)
+    finalize(made, made.pool.dispose)  # when the process ends, too: SQLite then takes its log into the file
     event.listen(made, "connect", _tune_sqlite)
     _migrate(made)
     _watch(made, path)

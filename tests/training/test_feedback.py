@@ -15,8 +15,10 @@ from graph.confidence import AFTER
 from graph.nodes.route import find_route
 from graph.routers.corrected import CorrectedRouter
 from graph.services import Services
-from graph.versions import FOLDER, MANIFEST, folder_of, read_manifest
+from graph.versions import MANIFEST, NAME, unpacked
 from store.feedback import Feedback, all_feedback, delete_feedback, save
+from store.versions import files_of, history, serving
+from tests.postgres import BOTH
 from training.feedback.corrections import OWNER_VOTES, Correction, borne_out, corrections, held_out
 from training.feedback.gate import Comparison, compare, objections
 from training.feedback.retrain import retrain, roll_back
@@ -115,6 +117,7 @@ def test_one_persons_poison_is_not_promoted(tiny: Services) -> None:
     assert found["kind"][0] == found["kind"][1]
 
 
+@BOTH
 def test_what_was_promoted_decides_until_it_is_rolled_back(tiny: Services) -> None:
     question = UNSEEN[0]
     assert find_route(tiny, question).router == "similarity"
@@ -126,7 +129,8 @@ def test_what_was_promoted_decides_until_it_is_rolled_back(tiny: Services) -> No
     fresh = Services(tiny.settings)
     assert find_route(fresh, question).scores == pytest.approx(found.scores, abs=1e-5)
     again = retrain(tiny)
-    assert (again.number, again.promoted, read_manifest(tiny.settings.home).serving) == (2, False, 1)
+    assert (again.number, again.promoted, serving(tiny.engine, NAME)[0]) == (2, False, 1)
+    assert [one.promoted for one in history(tiny.engine, NAME)] == [True, False]
     assert roll_back(tiny) == 0
     assert find_route(tiny, question).router == "similarity"
     with pytest.raises(InputError, match="what ships is in service already"):
@@ -137,9 +141,9 @@ def test_corrected_questions_become_utterances_and_evaluation_rows_and_leave_wit
     rows = honest(ASKED, "bees", ("tea", OUT_OF_SCOPE))
     teach(tiny, rows)
     retrain(tiny)
-    folder = folder_of(tiny.settings.home, 1)
-    files = (folder / "utterances.jsonl", folder / "evaluation.jsonl")
-    learnt, judged = ([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] for file in files)
+    with unpacked(files_of(tiny.engine, NAME, 1)) as folder:
+        files = (folder / "utterances.jsonl", folder / "evaluation.jsonl")
+        learnt, judged = ([json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] for file in files)
     assert {row["label"] for row in learnt} == {"bees"}
     assert not {row["text"] for row in learnt} & {row["text"] for row in judged}
     assert len(judged) == sum(held_out(row.text) for row in rows)
@@ -148,7 +152,8 @@ def test_corrected_questions_become_utterances_and_evaluation_rows_and_leave_wit
     before = tiny.router().predict_proba([learnt[0]["text"]])
     delete_feedback(tiny.engine, gone)
     retrain(tiny)
-    kept = "".join(path.read_text() for path in folder.rglob("*.json*"))
+    with unpacked(files_of(tiny.engine, NAME, 1)) as folder:
+        kept = "".join(path.read_text() for path in folder.rglob("*.json*"))
     assert not [text for text in (learnt[0]["text"], judged[0]["text"], *gone) if text in kept]
     after = tiny.router().predict_proba([learnt[0]["text"]])
     assert isinstance(tiny.router(), CorrectedRouter)
@@ -190,11 +195,12 @@ def test_with_nothing_to_learn_nothing_changes(tiny: Services) -> None:
     made = retrain(tiny)
     assert (made.promoted, made.report["feedback"]) == (False, 0)
     assert made.report["router"]["objections"] == ["there is no correction to learn from"]
-    assert [path.name for path in (tiny.settings.home / FOLDER).iterdir() if path.is_dir()] == []
+    assert history(tiny.engine, NAME) == [made]
+    assert not (tiny.settings.home / NAME).exists()
 
 
 def test_a_broken_manifest_is_named(tiny: Services) -> None:
-    path = tiny.settings.home / FOLDER / MANIFEST
+    path = tiny.settings.home / NAME / MANIFEST
     path.parent.mkdir(parents=True)
     path.write_text("{")
     with pytest.raises(IndexFault, match=r"manifest\.json cannot be read"):

@@ -4,36 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from shutil import copytree, rmtree
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from core.errors import IndexFault
-from core.files import write_whole
+from core.files import write_json, write_whole
 from evaluation.results import Progress, silent
 from graph.learnt import Recalibration, read_recalibration, router_identity
 from graph.routers.corrected import Corrections
 from graph.services import Services
-from graph.versions import (
-    CONFIDENCE,
-    EVALUATION,
-    FOLDER,
-    ROUTER,
-    SHIPPED,
-    UTTERANCES,
-    Version,
-    folder_of,
-    read_manifest,
-    write_json,
-    write_manifest,
-)
+from graph.versions import CONFIDENCE, EVALUATION, NAME, ROUTER, UTTERANCES, adopt_files, packed, unpacked
+from store import versions
 from store.feedback import Feedback, all_feedback
+from store.versions import SHIPPED, Version
 from training.feedback import confidence
 from training.feedback.corrections import Correction, corrections
 from training.feedback.gate import Comparison
@@ -48,50 +32,50 @@ def retrain(services: Services, progress: Progress = silent) -> Version:
     Its report: feedback (rows), left_out {reason: rows}, and for `router` and `confidence`: promoted, objections, comparisons, and how many
     rows were learnt from. Raises IndexFault, StoreError.
     """
-    home = services.settings.home
-    with _alone(home):
-        given = all_feedback(services.engine)
-        forget_deleted(services, given)
-        bench = Bench(services, progress)
-        rows, left_out = corrections(given, bench.labels)
-        routing = candidate(bench, rows)
-        rated = confidence.Ratings.of(given)
-        recalibrated = confidence.fit(services.shipped_confidence, rated.where(~rated.judges))
-        compared, against = confidence.judged(services, recalibrated, rated.where(rated.judges), progress)
-        if routing.contradicted:
-            left_out["not borne out by what lies near it"] = routing.contradicted
-        report = {
-            "feedback": len(given),
-            "left_out": left_out,
-            "router": _part(routing.comparisons, routing.objections, len(routing.learnt)),
-            "confidence": _part(compared, against, len(recalibrated.ids)),
-        }
-        manifest = read_manifest(home)
-        better = routing if not routing.objections else None, recalibrated if not against else None
-        manifest = manifest.with_version(any(better), time.time(), report)
-        made = manifest.versions[-1]
-        if made.promoted:
-            _write(bench, made, *better, judging=[row for row in rows if row.judges])
-        write_manifest(home, manifest)
-        return made
+    engine = services.engine
+    adopt_files(engine, services.settings.home)
+    number, (before, _) = 1 + len(versions.history(engine, NAME)), versions.serving(engine, NAME)
+    given = all_feedback(engine)
+    forget_deleted(services, given)
+    bench = Bench(services, progress)
+    rows, left_out = corrections(given, bench.labels)
+    routing = candidate(bench, rows)
+    rated = confidence.Ratings.of(given)
+    recalibrated = confidence.fit(services.shipped_confidence, rated.where(~rated.judges))
+    compared, against = confidence.judged(services, recalibrated, rated.where(rated.judges), progress)
+    if routing.contradicted:
+        left_out["not borne out by what lies near it"] = routing.contradicted
+    report = {
+        "feedback": len(given),
+        "left_out": left_out,
+        "router": _part(routing.comparisons, routing.objections, len(routing.learnt)),
+        "confidence": _part(compared, against, len(recalibrated.ids)),
+    }
+    better = routing if not routing.objections else None, recalibrated if not against else None
+    made = Version(number, before, time.time(), any(better), report)
+    files = _files(bench, before, *better, judging=[row for row in rows if row.judges]) if made.promoted else None
+    versions.add(engine, NAME, made, files)
+    services.learnt.look_again()
+    return made
 
 
 def roll_back(services: Services) -> int:
     """Put the version into service that was before; gives its number, 0 for what ships. Raises InputError when that is in service."""
-    home = services.settings.home
-    with _alone(home):
-        manifest = read_manifest(home).rolled_back()
-        write_manifest(home, manifest)
-        return manifest.serving
+    adopt_files(services.engine, services.settings.home)
+    number = versions.roll_back(services.engine, NAME)
+    services.learnt.look_again()
+    return number
 
 
 def forget_deleted(services: Services, given: Sequence[Feedback]) -> None:
     """Take out of every version what was learnt from feedback that is no longer there, and fit the rest anew."""
-    home, there = services.settings.home, {one.id for one in given}
-    manifest = read_manifest(home)
-    changed = [_forget(services, folder_of(home, version.number), there, given) for version in manifest.versions]
-    if any(changed):
-        write_manifest(home, manifest)  # whoever has a version open opens it anew
+    engine, there = services.engine, {one.id for one in given}
+    for version in versions.history(engine, NAME):
+        if version.promoted:
+            with unpacked(versions.files_of(engine, NAME, version.number)) as folder:
+                if _forget(services, folder, there, given):
+                    versions.replace_files(engine, NAME, version.number, packed(folder))
+    services.learnt.look_again()
 
 
 def _forget(services: Services, folder: Path, there: set[str], given: Sequence[Feedback]) -> bool:
@@ -123,29 +107,19 @@ def _part(compared: Sequence[Comparison], against: Sequence[str], learnt: int) -
     }
 
 
-def _write(
-    bench: Bench, made: Version, routing: Candidate | None, recalibrated: Recalibration | None, judging: Sequence[Correction]
-) -> None:
-    """The version's folder, whole or not at all. A part that is not better stays as it is in service."""
-    home = bench.services.settings.home
-    folder, before = folder_of(home, made.number), folder_of(home, made.before)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        rmtree(folder, ignore_errors=True)  # of a retraining that was interrupted
-        with TemporaryDirectory(prefix=".new-", dir=folder.parent) as scratch:
-            fresh = Path(scratch) / "version"
-            if made.before != SHIPPED:
-                copytree(before, fresh)
-            fresh.mkdir(exist_ok=True)
-            if routing and routing.corrections:
-                routing.corrections.save(fresh / ROUTER, bench.services.encoder, router_identity(bench.services, bench.kind))
-                _write_rows(fresh / UTTERANCES, [_row(row) for row in routing.learnt])
-                _write_rows(fresh / EVALUATION, [_row(row) for row in judging])
-            if recalibrated:
-                write_json(fresh / CONFIDENCE, asdict(recalibrated))
-            fresh.replace(folder)
-    except OSError as error:
-        raise IndexFault(f"Cannot write {folder}: {error.strerror}. Free some disk; what is in service stays.") from None
+def _files(
+    bench: Bench, before: int, routing: Candidate | None, recalibrated: Recalibration | None, judging: Sequence[Correction]
+) -> bytes:
+    """The version's files. A part that is not better stays as it is in service."""
+    services = bench.services
+    with unpacked(b"" if before == SHIPPED else versions.files_of(services.engine, NAME, before)) as folder:
+        if routing and routing.corrections:
+            routing.corrections.save(folder / ROUTER, services.encoder, router_identity(services, bench.kind))
+            _write_rows(folder / UTTERANCES, [_row(row) for row in routing.learnt])
+            _write_rows(folder / EVALUATION, [_row(row) for row in judging])
+        if recalibrated:
+            write_json(folder / CONFIDENCE, asdict(recalibrated))
+        return packed(folder)
 
 
 def _row(row: Correction) -> dict[str, str]:
@@ -158,16 +132,3 @@ def _write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    """One retraining or rollback at a time. Raises IndexFault."""
-    try:
-        (home / FOLDER).mkdir(parents=True, exist_ok=True)
-        with FileLock(home / FOLDER / ".lock", timeout=0):
-            yield
-    except Timeout:
-        raise IndexFault("Another `switchyard feedback` is at work in this folder. Wait for it.") from None
-    except OSError as error:
-        raise IndexFault(f"Cannot write {home / FOLDER}: {error.strerror}. Set SWITCHYARD_HOME to a writable folder.") from None

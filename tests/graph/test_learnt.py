@@ -1,0 +1,92 @@
+"""What feedback taught is picked up by every worker, and a turn ends by what it began with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from graph import learnt
+from graph.learnt import Recalibration, confidence_identity
+from graph.services import Services
+from graph.versions import CONFIDENCE, NAME, packed, unpacked
+from llms.fake import ScriptedModel
+from store.versions import Version, add, files_of, history, roll_back, serving
+from tests.graph.conftest import GOOD, Table
+from tests.postgres import BOTH
+
+Make = Callable[..., Table]
+
+
+@pytest.fixture(autouse=True)
+def looks_at_every_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learnt, "LOOK_S", 0.0)
+
+
+def doubtful(services: Services, folder: Path) -> bytes:
+    """A version that takes six from the logit of every answer."""
+    folder.mkdir(parents=True)
+    made = Recalibration(confidence_identity(services.shipped_confidence), (1.0, -6.0), (1.0, -6.0), [])
+    (folder / CONFIDENCE).write_text(json.dumps(asdict(made)))
+    return packed(folder)
+
+
+class Promoting(ScriptedModel):
+    """While it answers, something happens."""
+
+    happens: Callable[[], None]
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[Any]:
+        chunks = super()._stream(*args, **kwargs)
+        yield next(chunks)
+        if len(self.history) == 1:
+            self.happens()
+        yield from chunks
+
+
+@BOTH
+def test_another_workers_promotion_and_rollback_count_at_once_and_a_turn_in_flight_ends_on_the_old_one(table: Make, tmp_path: Path) -> None:
+    model = Promoting(replies=[GOOD] * 3, happens=lambda: add(t.services.engine, NAME, Version(1, 0, 10.0, promoted=True), files))
+    t = table([], models={"fake:m": model}, inferior="fake:m", superior="fake:m", policy={"accept_at": 0.0, "retry_at": 0.0})
+    files = doubtful(t.services, tmp_path / "made")
+    in_flight, after = t.ask(), t.ask()
+    assert (in_flight.confidence > 0.99, serving(t.services.engine, NAME)[0]) == (True, 1)
+    assert after.confidence == pytest.approx(0.5, abs=0.05)
+    roll_back(t.services.engine, NAME)
+    assert t.ask().confidence == in_flight.confidence
+
+
+def test_what_serves_is_looked_up_no_more_often_than_needed(tiny: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    monkeypatch.setattr(tiny.learnt, "_look", lambda: looks.append(1))
+    monkeypatch.setattr(learnt, "LOOK_S", 60.0)
+    tiny.router(), tiny.confidence, tiny.confidence
+    assert len(looks) == 1
+    tiny.learnt.look_again()
+    tiny.router(), tiny.router()
+    assert len(looks) == 2
+
+
+def test_to_ask_for_a_route_makes_no_database(tiny: Services) -> None:
+    tiny.router(), tiny.confidence
+    assert not (tiny.settings.home / "switchyard.db").exists()
+
+
+@BOTH
+def test_versions_that_were_files_in_the_home_folder_are_not_lost(tiny: Services, tmp_path: Path) -> None:
+    shipped = tiny.confidence
+    folder = tiny.settings.home / NAME
+    doubtful(tiny, folder / "1")
+    kept = [asdict(Version(1, 0, 10.0, promoted=True, report={"feedback": 7})), asdict(Version(2, 1, 20.0, promoted=False))]
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, "serving": 1, "versions": kept}))
+    worker = Services(tiny.settings)
+    assert worker.confidence == tiny.confidence != shipped
+    assert [asdict(one) for one in history(worker.engine, NAME)] == kept
+    with unpacked(files_of(worker.engine, NAME, 1)) as found:
+        assert (found / CONFIDENCE).read_bytes() == (folder / "1" / CONFIDENCE).read_bytes()
+    roll_back(worker.engine, NAME)
+    assert Services(tiny.settings).confidence == shipped
