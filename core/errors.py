@@ -22,6 +22,11 @@ A message says in one line what was expected, what came, and what to do next. It
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from core.types import ModelUse
+
 
 class SwitchyardError(Exception):
     """Base of every known error. `str(error)` is one readable line."""
@@ -56,9 +61,13 @@ class StoreError(SwitchyardError):
 
 
 class ModelError(SwitchyardError):
-    """A chat model did not answer. `retryable` says whether the same call may succeed later."""
+    """A chat model did not answer. `retryable` says whether the same call may succeed later.
+
+    spent: what the call took, where the model had begun to answer.
+    """
 
     retryable = False
+    spent: ModelUse | None = None
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         super().__init__(message)

@@ -56,7 +56,8 @@ def _answers(services: Services, expert: Expert, item: Item, kinds: Collection[s
 
     def case(kind: str, asked: Expert, hits: list[Hit]) -> Case:
         spec = services.tiers(asked.name)[Tier.INFERIOR]
-        task = Task(item.question, asked.name, scores, hits, [], Tier.INFERIOR, spec, attempt=1, superior_probability=needed)
+        sure = services.confidence
+        task = Task(item.question, asked.name, scores, sure, hits, [], Tier.INFERIOR, spec, attempt=1, superior_probability=needed)
         return _case(services, kind, asked, item, task)
 
     hits = search(services, expert.name, item.question, DEEPER * k)
@@ -72,7 +73,7 @@ def _answers(services: Services, expert: Expert, item: Item, kinds: Collection[s
 
 def _case(services: Services, kind: str, asked: Expert, item: Item, task: Task) -> Case:
     messages = grounded(asked.prompt, item.question, task.hits, [])
-    reply, _ = call(services, task.spec, task.tier, messages, lambda piece: None, lambda: None)
+    reply, *_ = call(services, task.spec, task.tier, messages, lambda: None)
     before = before_answer(item.question, asked.name, task.scores, task.hits, services.reader, task.superior_probability)
     text, verdict = judge(services, task, reply, before)
     right = verdict.answers and contains_key(text, item.key)

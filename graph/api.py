@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -23,6 +23,7 @@ from graph.memory import one_turn_at_a_time, store_faults, thread_memory
 from graph.review import ACCEPT, check
 from graph.services import Services, services
 from graph.state import Context
+from graph.telling import Event, Play, Tell, listening, told, unheard
 
 Choose = Callable[[dict[str, Any]], str]
 """What the user makes of a `graph.review.proposal`."""
@@ -68,7 +69,7 @@ def stream(
     images: Sequence[Source] = (),
     thread: str | None = None,
     review: bool = False,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Event]:
     """As `ask`, in events {type, data}: route, passages, draft_token, draft_rejected, token, and `answer` last, once the turn is stored.
 
     The `token`s together are the answer's text; draft tokens are provisional. With `review` the last event is a `review` in the answer's
@@ -79,9 +80,7 @@ def stream(
     return events(question, context, thread)
 
 
-def resume(
-    choice: str, *, thread: str, model: str | None = None, escalate: bool = True, images: Sequence[Source] = ()
-) -> Iterator[dict[str, Any]]:
+def resume(choice: str, *, thread: str, model: str | None = None, escalate: bool = True, images: Sequence[Source] = ()) -> Iterator[Event]:
     """Go on after a `review`: `accept`, `decline` or an expert's name. The other keywords are those of the question.
 
     Another question in its place gives the one that waits up. Raises InputError where none waits, or for what is no choice.
@@ -96,98 +95,96 @@ def accepted(offered: dict[str, Any]) -> str:
 
 def run(question: str, context: Context, thread: str | None = None, given: Services | None = None, *, choose: Choose = accepted) -> Answer:
     """`ask` with a context of one's own; `choose` has its say where that asks for a review."""
-    *_, last = events(question, context, thread, given, steps=False)
+    last = turn(question, context, thread, given)(RunControl(), unheard)
     while last["type"] == "review":
-        *_, last = resumed(choose(last["data"]), context, last["data"]["thread_id"], given, steps=False)
+        last = resumed_turn(choose(last["data"]), context, last["data"]["thread_id"], given)(RunControl(), unheard)
     return Answer.from_dict(last["data"])
 
 
 def run_alone(question: str, context: Context, given: Services) -> Answer:
     """As `run`, for a question that nobody will go on from: its turn is stored, and no thread is."""
-    *_, last = events_alone([HumanMessage(question)], context, given, steps=False)
-    return Answer.from_dict(last["data"])
+    return Answer.from_dict(lone_turn([HumanMessage(question)], context, given)(RunControl(), unheard)["data"])
 
 
-def events_alone(
-    messages: Sequence[AnyMessage], context: Context, given: Services, control: RunControl | None = None, *, steps: bool = True
-) -> Iterator[dict[str, Any]]:
+def events(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Iterator[Event]:
+    """`stream` with a context of one's own."""
+    return told(turn(question, context, thread, given))
+
+
+def events_alone(messages: Sequence[AnyMessage], context: Context, given: Services) -> Iterator[Event]:
     """As `events`, for a whole conversation that its caller keeps: its turn is stored, and no thread is."""
+    return told(lone_turn(messages, context, given))
+
+
+def resumed(choice: str, context: Context, thread: str, given: Services | None = None) -> Iterator[Event]:
+    """`resume` with a context of one's own; see `events`."""
+    return told(resumed_turn(choice, context, thread, given))
+
+
+def turn(question: str, context: Context, thread: str | None = None, given: Services | None = None) -> Play:
+    """A turn of a conversation, to be played."""
+
+    def play(control: RunControl, tell: Tell) -> Event:
+        shared = given or services()
+        graph = compiled(shared)
+        name = thread or uuid.uuid4().hex
+        config: RunnableConfig = {"configurable": {"thread_id": name}}
+        asked = {"messages": [HumanMessage(question)]}
+        with store_faults(), one_turn_at_a_time(shared, name), _kept_when_answered(graph, config):
+            return _played(graph, asked, config, context, control, tell)
+
+    return play
+
+
+def lone_turn(messages: Sequence[AnyMessage], context: Context, given: Services) -> Play:
+    """As `turn`, for a whole conversation that its caller keeps."""
     # Nobody can come back to a route where nothing is kept.
     free = replace(context, review=False)
-    yield (yield from _played(without_memory(given), {"messages": list(messages)}, None, free, control or RunControl(), steps=steps))
+    return lambda control, tell: _played(without_memory(given), {"messages": list(messages)}, None, free, control, tell)
 
 
-def events(
-    question: str,
-    context: Context,
-    thread: str | None = None,
-    given: Services | None = None,
-    control: RunControl | None = None,
-    *,
-    steps: bool = True,
-) -> Iterator[dict[str, Any]]:
-    """`stream` with a context of one's own. `control.request_drain` ends it from another thread: GraphDrained is raised.
+def resumed_turn(choice: str, context: Context, thread: str, given: Services | None = None) -> Play:
+    """The rest of a turn whose route was reviewed."""
 
-    steps: whether to tell what happens before the `answer`, too. Whoever does not look saves LangGraph four threads a turn.
-    """
+    def play(control: RunControl, tell: Tell) -> Event:
+        shared = given or services()
+        graph = compiled(shared)
+        config: RunnableConfig = {"configurable": {"thread_id": thread}}
+        with store_faults(), one_turn_at_a_time(shared, thread):
+            waiting = graph.get_state(config).interrupts
+            if not waiting:
+                raise InputError("No route waits to be accepted in this conversation. Ask a question first.")
+            check(waiting[0].value, choice)
+            with _kept_when_answered(graph, config):
+                return _played(graph, Command(resume=choice), config, context, control, tell)
+
+    return play
+
+
+def waiting(thread: str, owner: str | None = None, given: Services | None = None) -> tuple[str, dict[str, Any]] | None:
+    """The owner's question whose route waits in this thread, and the data of its `review`; None where none waits. Raises StoreError."""
     shared = given or services()
-    graph = compiled(shared)
-    name = thread or uuid.uuid4().hex
-    config: RunnableConfig = {"configurable": {"thread_id": name}}
-    asked = {"messages": [HumanMessage(question)]}
-    with store_faults(), one_turn_at_a_time(shared, name), _kept_when_answered(graph, config):
-        last = yield from _played(graph, asked, config, context, control or RunControl(), steps=steps)
-    yield last
+    with store_faults():
+        found = compiled(shared).get_state({"configurable": {"thread_id": thread}})
+    if not found.interrupts or (found.metadata or {}).get("owner") != owner:
+        return None
+    return found.values["messages"][-1].text, {**found.interrupts[0].value, "thread_id": thread}
 
 
-def resumed(
-    choice: str, context: Context, thread: str, given: Services | None = None, control: RunControl | None = None, *, steps: bool = True
-) -> Iterator[dict[str, Any]]:
-    """`resume` with a context of one's own; see `events`."""
-    shared = given or services()
-    graph = compiled(shared)
-    config: RunnableConfig = {"configurable": {"thread_id": thread}}
-    with store_faults(), one_turn_at_a_time(shared, thread):
-        waiting = graph.get_state(config).interrupts
-        if not waiting:
-            raise InputError("No route waits to be accepted in this conversation. Ask a question first.")
-        check(waiting[0].value, choice)
-        with _kept_when_answered(graph, config):
-            last = yield from _played(graph, Command(resume=choice), config, context, control or RunControl(), steps=steps)
-    yield last
-
-
-def _played(
-    graph: Compiled,
-    asked: Any,
-    config: RunnableConfig | None,
-    context: Context,
-    control: RunControl,
-    *,
-    steps: bool,
-) -> Generator[dict[str, Any], None, dict[str, Any]]:
-    """Yield what happens, and return the last event once the graph has come to its end: `answer`, or `review`."""
-    last: dict[str, Any] = {}
-    # Where only the answer is wanted, LangGraph runs the nodes in this thread, one after the other.
-    options: dict[str, Any] = {"stream_mode": ["custom", "values"], "subgraphs": True} if steps else {"stream_mode": ["values"]}
+def _played(graph: Compiled, asked: Any, config: RunnableConfig | None, context: Context, control: RunControl, tell: Tell) -> Event:
+    """Run the graph to its end in this thread, node after node."""
+    last: Event = {}
     # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
-    options |= {"durability": "exit"} if config else {}
-    watched: RunnableConfig = {**(config or {}), "metadata": {"key_id": context.key_id} if context.key_id else {}}
-    run_of: Any = graph.stream(asked, watched, context=context, control=control, **options)
-    try:
-        for *inside, mode, data in run_of:
-            if mode == "custom":
-                yield data
-            elif not any(inside):
-                last = _last(data, config) or last
-    finally:
-        # A caller may close the stream half-way: LangGraph would wait for the model to finish.
-        control.request_drain("the caller closed the stream")
-        run_of.close()
+    options: dict[str, Any] = {"durability": "exit"} if config else {}
+    who = {"owner": context.owner, "key_id": context.key_id}
+    watched: RunnableConfig = {**(config or {}), "metadata": {name: value for name, value in who.items() if value}}
+    with listening(tell):
+        for values in graph.stream(asked, watched, context=context, control=control, stream_mode="values", **options):
+            last = _last(values, config) or last
     return last
 
 
-def _last(values: dict[str, Any], config: RunnableConfig | None) -> dict[str, Any] | None:
+def _last(values: dict[str, Any], config: RunnableConfig | None) -> Event | None:
     """The event that ends a turn with these values of the state, if any."""
     if waiting := values.get("__interrupt__"):
         thread = (config or {}).get("configurable", {}).get("thread_id")

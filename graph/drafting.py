@@ -1,4 +1,4 @@
-"""Have a model write a draft: stream it, fall back to another model before the first token, judge it."""
+"""Have a model write a draft: stream it, fall back to another model as long as nothing is final, judge it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from langgraph.runtime import Runtime
 
 from core.errors import ModelError
 from core.pictures import Picture
-from core.types import NO_ANSWER, Hit, Notice, Tier
+from core.types import NO_ANSWER, Hit, ModelUse, Notice, Tier
 from graph.citations import LiveMarks, Renumber, cite, mark, unlisted
-from graph.confidence import after_answer, before_answer, says_nothing
+from graph.confidence import Confidence, after_answer, before_answer, says_nothing
 from graph.prompts import gives_orders, grounded, with_pictures
 from graph.services import Services
 from graph.state import Context, Draft, Verdict
+from graph.telling import Tell, tell
 from llms.call import Reply, stream
 from llms.prices import sees
 from llms.registry import fallbacks, tier_of
@@ -27,7 +28,7 @@ from retrieval.text import normalise
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What to write a draft of. `live`: stream it as final when the evidence is strong enough.
+    """What to write a draft of. `confidence` judges it. `live`: stream it as final when the evidence is strong enough.
 
     superior_probability: the route's, None while no difficulty router is trained.
     """
@@ -35,6 +36,7 @@ class Task:
     question: str
     expert: str
     scores: dict[str, float]
+    confidence: Confidence
     hits: list[Hit]
     history: Sequence[AnyMessage]
     tier: Tier
@@ -52,7 +54,7 @@ class Outlet:
     A live draft is held back as long as it may turn out to say that the passages do not answer: that one is for the ladder to judge.
     """
 
-    def __init__(self, write: Callable[[dict[str, Any]], None], hits: Sequence[Hit], *, live: bool) -> None:
+    def __init__(self, write: Tell, hits: Sequence[Hit], *, live: bool) -> None:
         self._write = write
         self._ids = [hit.passage.id for hit in hits]
         self._live = live
@@ -63,13 +65,19 @@ class Outlet:
 
     def feed(self, piece: str) -> None:
         """Pass a piece on."""
+        self._held += piece
         if not self._live:
             self._write({"type": "draft_token", "data": piece})
-            return
-        self._held += piece
-        if self.streamed or not _may_decline(self._held):
+        elif self.streamed or not _may_decline(self._held):
             self._token(self._renumber.feed(self._marks.feed(self._held if self.streamed else self._held.lstrip()), self._ids))
             self._held, self.streamed = "", True
+
+    def withdraw(self, reason: str) -> bool:
+        """Take back what was passed on, because another model begins anew. False where it was streamed as final, and must stay."""
+        if self._held and not self.streamed:
+            self._write({"type": "draft_rejected", "data": {"reason": reason, "next": "fallback"}})
+            self._held = ""
+        return not self.streamed
 
     def close(self) -> None:
         """Pass on what is left."""
@@ -94,11 +102,13 @@ def _may_decline(text: str) -> bool:
 def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
     """Draft and judge. Raises ModelError when no model answers."""
     before = before_answer(task.question, task.expert, task.scores, task.hits, services.reader, task.superior_probability)
-    live = task.live and services.confidence.before.probability(before) >= services.policy.stream_at
+    live = task.live and task.confidence.before.probability(before) >= services.policy.stream_at
     messages = grounded(services.expert(task.expert).prompt, task.question, task.hits, task.history)
-    outlet = Outlet(runtime.stream_writer, task.hits, live=live)
+    outlet = Outlet(tell, task.hits, live=live)
     check = partial(go_on, runtime)
-    reply, notices = call(services, task.spec, task.tier, messages, outlet.feed, check, explicit=task.explicit, pictures=task.pictures)
+    reply, notices, broken = call(
+        services, task.spec, task.tier, messages, check, outlet=outlet, explicit=task.explicit, pictures=task.pictures
+    )
     outlet.close()
     reply = replace(reply, text=outlet.text) if outlet.streamed else reply
     text, verdict = judge(services, task, reply, before, final=outlet.streamed)
@@ -108,7 +118,9 @@ def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
         notices.append(Notice("truncated", "The model stopped at its length limit: the answer may be incomplete."))
     if any(gives_orders(hit.passage.text) for hit in task.hits):
         notices.append(Notice("injection", "A retrieved passage holds text that looks like orders to the model; it was treated as text."))
-    return Draft(task.expert, text, task.hits, reply.use, verdict, task.attempt, reply.finish_reason, outlet.streamed, notices, task.tier)
+    return Draft(
+        task.expert, text, task.hits, reply.use, verdict, task.attempt, reply.finish_reason, outlet.streamed, notices, task.tier, broken
+    )
 
 
 def judge(services: Services, task: Task, reply: Reply, before: Mapping[str, float], *, final: bool = False) -> tuple[str, Verdict]:
@@ -122,7 +134,7 @@ def judge(services: Services, task: Task, reply: Reply, before: Mapping[str, flo
     citations = cite(text, task.hits)
     after = after_answer(task.question, text, task.hits, citations, services.encoder, services.reader, reply.token_logprobs)
     parts = {**before, **after}
-    return text, Verdict(services.confidence.after.probability(parts), parts, not says_nothing(text), citations)
+    return text, Verdict(task.confidence.after.probability(parts), parts, not says_nothing(text), citations)
 
 
 def call(
@@ -130,25 +142,26 @@ def call(
     spec: str,
     tier: Tier,
     messages: Sequence[BaseMessage],
-    emit: Callable[[str], None],
     check: Callable[[], None],
     *,
+    outlet: Outlet | None = None,
     explicit: bool = False,
     pictures: Sequence[Picture] = (),
-) -> tuple[Reply, list[Notice]]:
-    """Ask `spec`, then its fallbacks, as long as nothing was emitted. An `explicit` one is not replaced when its key is missing.
+) -> tuple[Reply, list[Notice], list[ModelUse]]:
+    """Ask `spec`, then its fallbacks; gives the reply, why another one was asked, and what those took that broke off.
 
+    `outlet` gets the pieces: once they are final, no other model is asked. An `explicit` one is not replaced when its key is missing.
     `check` is called while the model is waited for; what it raises ends the call. `pictures` go with the last message to models that see
     them; fallbacks that do not come last. Raises ModelError when no model answers.
     """
     notices: list[Notice] = []
+    broken: list[ModelUse] = []
     if explicit:
         services.model(spec)
     eyes = partial(sees, home=services.settings.home)
     others = fallbacks(spec, services.settings)
     candidates = [spec, *(sorted(others, key=lambda other: not eyes(other)) if pictures else others)]
     for n, candidate in enumerate(candidates):
-        sent = False
         # Who stands in for the superior model is not one by that.
         own = tier if candidate == spec or tier_of(candidate, services.settings) is Tier.SUPERIOR else Tier.INFERIOR
         try:
@@ -159,12 +172,13 @@ def call(
                     piece = next(pieces)
                 except StopIteration as done:
                     reply: Reply = done.value
-                    return reply, notices
-                sent = True
-                emit(piece)
+                    return reply, notices, broken
+                if outlet:
+                    outlet.feed(piece)
         except ModelError as error:
-            if sent or n + 1 == len(candidates):
+            if n + 1 == len(candidates) or (outlet and not outlet.withdraw(f"{candidate} did not finish")):
                 raise
+            broken += [error.spent] if error.spent else []
             notices.append(Notice("fallback", f"{error} Asked {candidates[n + 1]} instead."))
     raise AssertionError("unreachable: the last candidate returns or raises")
 

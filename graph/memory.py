@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -143,7 +144,8 @@ def store_faults() -> Iterator[None]:
 
 
 def _postgres(given: Services) -> bool:
-    return make_url(given.settings.database).get_backend_name() == "postgresql"
+    url = given.settings.database_url  # not `database`, which looks the home's path up
+    return url is not None and make_url(url.get_secret_value()).get_backend_name() == "postgresql"
 
 
 def _pool(given: Services, most: int, **keywords: Any) -> ConnectionPool[Any]:
@@ -164,3 +166,9 @@ def close(given: Services) -> None:
         memory.conn.close()
         if _postgres(given):
             memory.locks.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    for given in list(_MADE):
+        close(given)

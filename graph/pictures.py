@@ -55,7 +55,7 @@ def look(services: Services, question: str, pictures: Sequence[Picture], check: 
     if not sees(spec, services.settings.home):
         return Look()
     try:
-        reply, notices = call(services, spec, Tier.INFERIOR, [HumanMessage(DESCRIBE)], lambda _: None, check, pictures=pictures)
+        reply, notices, broken = call(services, spec, Tier.INFERIOR, [HumanMessage(DESCRIBE)], check, pictures=pictures)
     except ModelError as error:
         return Look(notices=[Notice("fallback", f"The picture could not be described: {error}")])
     description = " ".join(plain(reply.text).split())[:DESCRIPTION_CHARS].strip()
@@ -63,7 +63,7 @@ def look(services: Services, question: str, pictures: Sequence[Picture], check: 
         description = ""
     if gives_orders(description):  # as a part of the question it would be obeyed
         description, notices = "", [*notices, Notice("injection", ORDERS)]
-    return Look(description, [reply.use], notices)
+    return Look(description, [*broken, reply.use], notices)
 
 
 def without_pictures(message: AnyMessage) -> AnyMessage:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache, cached_property, partial
 from pathlib import Path
 from threading import RLock
+from typing import TYPE_CHECKING
 
-from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage
-from sqlalchemy import Engine
 from threadpoolctl import threadpool_limits
 
 from core.errors import DocumentError
@@ -23,27 +23,32 @@ from graph.difficulty import DifficultyRouter
 from graph.fitted import fitted_folder, fitted_safety, fitted_similarity
 from graph.learnt import Learnt
 from graph.policy import Policy, load_policy
-from graph.recommender import Recommender
 from graph.routers.base import Router
 from graph.routers.saved import ABOUT
 from graph.routers.similarity import SimilarityRouter
 from graph.safety import SafetyRules
-from graph.tracing import watchers
-from graph.tracing.turnlog import set_up
 from graph.trained import Trained
-from llms.call import stream
 from llms.registry import load_model, seeing, tiers
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.index import Index, corpus_hash
 from retrieval.indexes import Indexes, open_indexes
 from retrieval.reader import Reader
 from retrieval.vectors import VectorStore
-from store.engine import engine
 
-RECIPE = 7
+if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
+    from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
+    from sqlalchemy import Engine
+
+    from graph.recommender import Recommender
+
+# LangChain, LangGraph and SQLAlchemy take half of a short command's time: they are imported where they are used, see `opening`.
+
+RECIPE = 8
 """Raised whenever what the router is fitted on, or how, changes."""
 AUTO = "auto"
-ModelLoader = Callable[[str, Settings, Reader], BaseChatModel]
+ModelLoader = Callable[[str, Settings, Reader], "BaseChatModel"]
 
 
 class Services:
@@ -55,9 +60,32 @@ class Services:
         self._models: dict[str, BaseChatModel] = {}
         self._indexes: dict[str, tuple[Hashable, Index]] = {}
         self._lock = RLock()
-        self.watchers = watchers(self.settings)
         # A turn multiplies one vector with a few thousand: waking a pool of BLAS threads for that costs more than it gains.
         threadpool_limits(1, user_api="blas")
+
+    @contextmanager
+    def opening(self) -> Iterator[None]:
+        """Opens what every question needs, in a thread, during the block, and waits for it at its end.
+
+        The models' files keep a core busy without Python: whoever has libraries to import does it in the block. What cannot be opened is
+        met again, and told, where it is needed.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="opening") as pool:
+            pool.submit(self._open)
+            yield
+
+    def _open(self) -> None:
+        self.router()
+        _ = self.safety
+        self.encoder.encode([""])
+        self.reader.open()
+
+    @cached_property
+    def watchers(self) -> list[BaseCallbackHandler]:
+        """What watches the graph's runs."""
+        from graph.tracing import watchers
+
+        return watchers(self.settings)
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -120,13 +148,17 @@ class Services:
     @cached_property
     def recommender(self) -> Recommender | None:
         """The trained recommender: the user's own, else the shipped one; None where there is none. Raises IndexFault."""
+        from graph.recommender import Recommender
+
         folders = (root / "recommender" for root in (self.settings.home, self.settings.artifacts_dir))
         folder = next((f for f in folders if (f / ABOUT).exists()), None)
         return Recommender.load(folder, self.encoder, ask=self.ask) if folder else None
 
-    @property
+    @cached_property
     def engine(self) -> Engine:
         """The store's database."""
+        from store.engine import engine
+
         with self._lock:  # two first calls at once would make two, and nobody would close one of them
             return engine(self.settings.database)
 
@@ -189,6 +221,8 @@ class Services:
 
     def ask(self, spec: str, messages: list[BaseMessage]) -> str:
         """The whole answer of a chat model, within the deadline of the settings. Raises ModelError, InputError."""
+        from llms.call import stream
+
         return "".join(stream(self.model(spec), spec, Tier.INFERIOR, messages, settings=self.settings))
 
     @cached_property
@@ -219,5 +253,8 @@ class Services:
 @cache
 def services() -> Services:
     """The process's services."""
-    set_up(settings().log)
+    if form := settings().log:
+        from graph.tracing.turnlog import set_up
+
+        set_up(form)
     return Services()

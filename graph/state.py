@@ -13,6 +13,7 @@ from typing_extensions import TypedDict  # pydantic makes no schema of the stand
 
 from core.pictures import Picture
 from core.types import Citation, Hit, ModelUse, Notice, Tier
+from graph.confidence import Confidence
 
 AUTO = "auto"
 Ladder = dict[Tier, str]
@@ -49,7 +50,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An answer that is not yet accepted. `asked`: the tier that was asked; `use.tier` is that of the model which answered in the end."""
+    """An answer that is not yet accepted. `asked`: the tier that was asked; `use.tier` is that of the model which answered in the end.
+
+    broken: of models that broke off before that one was asked.
+    """
 
     expert: str
     text: str
@@ -61,6 +65,7 @@ class Draft:
     streamed: bool = False
     notices: list[Notice] = field(default_factory=list)
     asked: Tier = Tier.INFERIOR
+    broken: list[ModelUse] = field(default_factory=list)
 
 
 class Collected(UntrackedValue[list[Any]]):
@@ -92,6 +97,7 @@ class State(TypedDict, total=False):
     """The graph's state. Only `messages` and `summary`, `question` (standing alone), `topic`, `route` and `answer` are checkpointed.
 
     topic: the question before; leans: whether this one leans on it. spent, remarks: what was done beside the drafts, and how.
+    confidence: what judges the drafts, as it was when the route was found: a turn ends by what it began with.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
@@ -108,6 +114,7 @@ class State(TypedDict, total=False):
     started: Annotated[float, UntrackedValue]
     safety: Annotated[str | None, UntrackedValue]
     ladder: Annotated[Ladder | None, UntrackedValue]
+    confidence: Annotated[Confidence, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]
     pictures: Annotated[tuple[Picture, ...], UntrackedValue]
     description: Annotated[str, UntrackedValue]
@@ -127,6 +134,7 @@ class ExpertState(TypedDict, total=False):
     messages: Annotated[list[AnyMessage], UntrackedValue]
     route: dict[str, Any]
     ladder: Annotated[Ladder | None, UntrackedValue]
+    confidence: Annotated[Confidence, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]
     solo: Annotated[bool, UntrackedValue]
     pictures: Annotated[tuple[Picture, ...], UntrackedValue]

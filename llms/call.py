@@ -57,8 +57,8 @@ def stream(
     """Yield the text of the answer as it comes and return the Reply; for use with `yield from`.
 
     settings.model_deadline_s (seconds) holds for everything together, retries included. Retried, at most settings.model_retries
-    times, is what may succeed later and failed before the first piece. `check` is called every 0.1 s of
-    waiting: what it raises ends the call. Raises ModelError; bugs are raised as they are.
+    times, is what may succeed later and failed before the first piece. `check` is called every 0.1 s of waiting: what it raises ends the
+    call. Raises ModelError, with what was `spent` where something had come; bugs are raised as they are.
     """
     started = time.monotonic()
     deadline = _Deadline(spec, settings.model_deadline_s, started + settings.model_deadline_s, check)
@@ -71,12 +71,12 @@ def stream(
         except ModelError as error:
             wait = wait_s(error, attempt)
             if parts.texts or not error.retryable or attempt >= settings.model_retries or wait >= deadline.left():
+                if parts.texts or parts.usage:
+                    error.spent = parts.use(spec, tier, messages, settings, started)
                 raise
         attempt += 1
         _pause(wait, deadline)
-    tokens = parts.tokens(messages)
-    latency_ms = (time.monotonic() - started) * 1000
-    use = ModelUse(spec, tier, *tokens, cost_usd(spec, *tokens, settings.home), latency_ms)
+    use = parts.use(spec, tier, messages, settings, started)
     return Reply("".join(parts.texts), use, parts.finish_reason, tuple(parts.logprobs))
 
 
@@ -117,6 +117,11 @@ class _Parts:
         if text:
             self.texts.append(text)
         return text
+
+    def use(self, spec: str, tier: str, messages: Sequence[BaseMessage], settings: Settings, started: float) -> ModelUse:
+        """What it took, from `started` until now."""
+        tokens = self.tokens(messages)
+        return ModelUse(spec, tier, *tokens, cost_usd(spec, *tokens, settings.home), (time.monotonic() - started) * 1000)
 
     def tokens(self, messages: Sequence[BaseMessage]) -> tuple[int, int]:
         if self.usage:

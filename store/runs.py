@@ -86,9 +86,10 @@ def record(
         "features": json.dumps(features),
     }
     with transaction(engine) as connection:
-        connection.execute(insert(runs).values(row))
+        # The row beside the statement, not in it: SQLAlchemy then knows the statement from the turn before.
+        connection.execute(insert(runs), row)
         if decision:
-            connection.execute(insert(decisions).values(run_id=answer["run_id"], decision=_json(decision)))
+            connection.execute(insert(decisions), {"run_id": answer["run_id"], "decision": _json(decision)})
 
 
 def find_run(engine: Engine, run_id: str) -> Run | None:
@@ -165,8 +166,9 @@ def _run(row: Row[Any]) -> Run:
 
 
 def _json(value: Mapping[str, Any]) -> str:
+    text = json.dumps(value, ensure_ascii=False)
     # PostgreSQL takes no field out of a JSON text that holds a NUL anywhere. An escape has an even number of backslashes before it.
-    return re.sub(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", json.dumps(value, ensure_ascii=False))
+    return re.sub(r"(?<!\\)((?:\\\\)*)\\u0000", r"\1", text) if r"\u0000" in text else text
 
 
 def _said(name: str) -> ColumnElement[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
@@ -13,6 +12,7 @@ from graph.nodes.route import to_experts
 from graph.policy import Policy
 from graph.services import Services
 from graph.state import Context, Draft, State
+from graph.telling import tell
 
 
 def decide(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -20,7 +20,7 @@ def decide(services: Services, state: State, runtime: Runtime[Context]) -> dict[
     step = next_step(services, state, runtime)
     if step in ("retry", "superior"):
         draft = best(state["drafts"])
-        get_stream_writer()({"type": "draft_rejected", "data": {"reason": reason(draft, services.policy), "next": step}})
+        tell({"type": "draft_rejected", "data": {"reason": reason(draft, services.policy), "next": step}})
     return {"attempt": state["attempt"] + 1} if step == "retry" else {}
 
 

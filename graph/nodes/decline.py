@@ -8,12 +8,13 @@ from typing import Any
 from langgraph.runtime import Runtime
 
 from core.types import ModelUse, Notice, Tier
-from graph.drafting import call, go_on
+from graph.drafting import Outlet, call, go_on
 from graph.prompts import ungrounded
 from graph.services import Services
 from graph.smalltalk import offer, reply, small_talk
 from graph.state import Context, Draft, State, Verdict
 from graph.summary import recalled
+from graph.telling import tell
 from llms.registry import seeing
 
 UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
@@ -38,16 +39,16 @@ def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict
         text = declined_text(services, state["question"])
         return {"drafts": [final(text)]}
     messages, pictures = ungrounded(state["question"], recalled(state)), state.get("pictures") or ()
-    said, notices = call(
+    said, notices, broken = call(
         services,
         seeing(general, services.settings) if pictures else general,
         Tier.SUPERIOR,
         messages,
-        lambda piece: runtime.stream_writer({"type": "draft_token", "data": piece}),
         partial(go_on, runtime),
+        outlet=Outlet(tell, [], live=False),
         pictures=pictures,
     )
-    return {"drafts": [_draft(said.text.strip(), said.use, [*notices, Notice("model", UNGROUNDED)])]}
+    return {"drafts": [_draft(said.text.strip(), said.use, [*notices, Notice("model", UNGROUNDED)])], "spent": broken}
 
 
 def declined_text(services: Services, question: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from langgraph.config import get_stream_writer
 from langgraph.graph import END, START, StateGraph
 from langgraph.runtime import Runtime
 
@@ -14,6 +13,7 @@ from core.types import Hit, ModelUse, Notice, Tier
 from graph.drafting import Task, write
 from graph.services import Services
 from graph.state import AUTO, Context, Draft, Drafts, ExpertState, Verdict
+from graph.telling import tell
 
 CANDIDATES = 10
 """So many passages of the search's are read at least, to put the best ones first."""
@@ -41,19 +41,24 @@ def retrieve(services: Services, name: str, state: ExpertState) -> dict[str, Any
         if not isinstance(state["route"]["expert"], list):
             raise
         return {"hits": [], "fault": str(error)}
-    get_stream_writer()({"type": "passages", "data": [hit.as_dict() for hit in hits]})
+    tell({"type": "passages", "data": [hit.as_dict() for hit in hits]})
     return {"hits": hits}
 
 
 def search(services: Services, name: str, question: str, k: int) -> list[Hit]:
-    """The `k` best passages of one expert in the reader's order, by its own `retrieve` where `expert.py` has one.
+    """The `k` best passages of one expert in the reader's order. Raises DocumentError or IndexFault."""
+    return services.reader.rerank(question, unread(services, name, question, k, CANDIDATES))[:k]
+
+
+def unread(services: Services, name: str, question: str, k: int, at_least: int = 0) -> list[Hit]:
+    """`k` passages of one expert as its own `retrieve` orders them, where `expert.py` has one, else `k` or `at_least` as the search does.
 
     Raises DocumentError or IndexFault.
     """
     index, vector = services.index(name), services.encoder.encode([question])[0]
     own = services.expert(name).overrides.get("retrieve")
-    hits: list[Hit] = own(index, question, vector, k) if own else index.search(question, vector, max(k, CANDIDATES))
-    return services.reader.rerank(question, hits)[:k]
+    hits: list[Hit] = own(index, question, vector, k) if own else index.search(question, vector, max(k, at_least))
+    return hits
 
 
 def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -67,6 +72,7 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
         question=state["question"],
         expert=name,
         scores=state["route"]["scores"],
+        confidence=state["confidence"],
         hits=state["hits"],
         history=state.get("messages") or [],
         tier=Tier.INFERIOR,

@@ -9,7 +9,6 @@ from typing import Any
 
 from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 
 from core.types import Answer, Escalation, Hit, Notice, Outcome, Route, Tier
@@ -20,6 +19,7 @@ from graph.pictures import told
 from graph.services import Services
 from graph.state import Context, Draft, State
 from graph.summary import forgotten, sum_up
+from graph.telling import tell
 from llms.prices import cost_usd
 from store.runs import record
 
@@ -34,7 +34,7 @@ def respond(services: Services, state: State, runtime: Runtime[Context], config:
     body = answer.as_dict()
     record(services.engine, state["messages"][-1].text, body, answer.confidence_parts, context.owner, decision(state))
     if not any(draft.streamed for draft in state["drafts"]):
-        get_stream_writer()({"type": "token", "data": answer.answer})
+        tell({"type": "token", "data": answer.answer})
     said = AIMessage(answer.answer, additional_kwargs={"run_id": answer.run_id})
     return {"answer": body, "messages": [*forgotten(state["messages"]), said], "summary": summary}
 
@@ -56,7 +56,7 @@ def compose(services: Services, state: State, thread: str | None, context: Conte
         notices.insert(0, Notice("safety", notice))
         text = "\n\n".join([f"**{notice}**", text]) if kept else f"**{notice}**"
     notices += [*told(services, state, kept or drafts), *(state.get("remarks") or [])]
-    models = [*(state.get("spent") or []), *(d.use for d in drafts if d.use.model)]
+    models = [*(state.get("spent") or []), *(use for d in drafts for use in (*d.broken, d.use) if use.model)]
     top = best(kept or drafts)
     run_id = uuid.uuid4().hex
     return Answer(

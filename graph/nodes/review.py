@@ -6,7 +6,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
@@ -16,6 +15,7 @@ from graph.pictures import taken
 from graph.review import DECLINE, decided, proposal
 from graph.services import Services
 from graph.state import Context, State
+from graph.telling import tell
 
 
 def review(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def review(services: Services, state: State, runtime: Runtime[Context]) -> dict[
     pictures = taken(state["messages"][-1], context)
     match = services.safety.match(services.encoder.encode([state["question"]])[0], services.policy)
     if choice != DECLINE:
-        get_stream_writer()({"type": "route", "data": asdict(found)})
+        tell({"type": "route", "data": asdict(found)})
     return {
         **onwards(services, {**state, "pictures": pictures}, found, context),
         "safety": match.rule.name if match else None,

@@ -6,22 +6,23 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from langgraph.config import get_stream_writer
 from langgraph.runtime import Runtime
 from langgraph.types import Send
 
 from core.types import OUT_OF_SCOPE, Neighbour, Route, Tier
 from graph.clarifying import asked_back, is_vague
-from graph.nodes.expert import search
+from graph.nodes.expert import unread
 from graph.policy import Policy
 from graph.recommendation import ladder
 from graph.services import Services
 from graph.smalltalk import small_talk
 from graph.state import AUTO, Context, Ladder, State
 from graph.summary import recalled
+from graph.telling import tell
 
 NEAREST = 5
 LOOKED_AT = 2
+"""Passages, the search's first. An answer has ten read to find the best two; that decides no question in doubt otherwise."""
 
 
 def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -37,15 +38,15 @@ def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[s
     vague = not question or (not asked_back(state["messages"][:-1]) and is_vague(services, question, found.scores))
     if vague:
         found = replace(found, expert=None, out_of_scope=False)
-    get_stream_writer()({"type": "route", "data": asdict(found)})
+    tell({"type": "route", "data": asdict(found)})
     return {**onwards(services, state, found, context), "safety": match.rule.name if match else None, "asks_back": vague}
 
 
 def onwards(services: Services, state: State, found: Route, context: Context) -> dict[str, Any]:
-    """The route, and the recommended models where it leads to an expert and none is named."""
+    """The route, what will judge the drafts, and the recommended models where it leads to an expert and none is named."""
     asks_ladder = found.experts and context.model in (None, AUTO, Tier.SUPERIOR)
     chosen = ladder(services, state["question"], pictures=bool(state.get("pictures"))) if asks_ladder else None
-    return {"route": asdict(found), "ladder": chosen}
+    return {"route": asdict(found), "confidence": services.confidence, "ladder": chosen}
 
 
 def find_route(services: Services, question: str, expert: str = "auto", kind: str | None = None) -> Route:
@@ -90,7 +91,7 @@ def choose(services: Services, question: str, scores: Mapping[str, float]) -> li
     if chosen or scores.get(OUT_OF_SCOPE, 0.0) >= policy.look_below:
         return chosen
     likeliest = max((name for name in scores if name != OUT_OF_SCOPE), key=lambda name: scores[name])
-    passages = [hit.to_read() for hit in search(services, likeliest, question, LOOKED_AT)]
+    passages = [hit.to_read() for hit in unread(services, likeliest, question, LOOKED_AT)[:LOOKED_AT]]
     return [likeliest] if services.reader.answers(question, passages) >= policy.found_at else []
 
 
@@ -138,6 +139,6 @@ def too_hard(services: Services, found: Route, chosen: Ladder | None = None, *, 
 def to_experts(state: State, experts: list[str], attempt: int) -> list[Send]:
     """One task for each expert."""
     common = {"question": state["question"], "messages": recalled(state), "route": state["route"], "attempt": attempt}
-    common |= {"ladder": state.get("ladder"), "pictures": state.get("pictures")}
+    common |= {"confidence": state["confidence"], "ladder": state.get("ladder"), "pictures": state.get("pictures")}
     solo = len(experts) == 1 and not state.get("safety")
     return [Send(name, {**common, "solo": solo}) for name in experts]

@@ -14,6 +14,7 @@ from graph.nodes.expert import absent, search
 from graph.services import Services
 from graph.state import Context, State
 from graph.summary import recalled
+from graph.telling import tell
 
 OWN, OTHERS, MOST_OTHERS = 10, 3, 3
 
@@ -32,11 +33,12 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
                 raise
             drafts.append(absent(name, str(error), attempt, Tier.SUPERIOR))
             continue
-        runtime.stream_writer({"type": "passages", "data": [hit.as_dict() for hit in hits]})
+        tell({"type": "passages", "data": [hit.as_dict() for hit in hits]})
         task = Task(
             question=state["question"],
             expert=name,
             scores=found.scores,
+            confidence=state["confidence"],
             hits=hits,
             history=recalled(state),
             tier=Tier.SUPERIOR,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
@@ -138,10 +139,59 @@ def test_every_model_down_but_the_local_reader(table: Make) -> None:
     assert [m.model for m in answer.models] == ["local:reader"]
 
 
-def test_after_the_first_piece_the_error_is_raised(table: Make) -> None:
-    t = table([], models={"fake:breaking": Breaking(replies=["Green tea "])}, inferior="fake:breaking")
+def breaking(table: Make, *, live: bool) -> Table:
+    return table([], models={"fake:breaking": Breaking(replies=["Green tea "])}, inferior="fake:breaking", live=live)
+
+
+def test_what_was_shown_as_final_is_not_replaced_by_another_model(table: Make) -> None:
     with refused(errors.TruncatedAnswerError, r"fake:breaking broke off\."):
-        t.ask()
+        breaking(table, live=True).ask()
+
+
+def test_a_live_draft_of_which_nothing_was_shown_yet_is_written_by_another_model(table: Make) -> None:
+    models = {"fake:breaking": Breaking(replies=["The passages do"])}
+    found = table([], models=models, inferior="fake:breaking", live=True).events()
+    assert found[-1]["data"]["models"][0]["model"] == "fake:breaking"
+    assert "".join(e["data"] for e in found if e["type"] == "token") == found[-1]["data"]["answer"]
+    assert "two minutes" in found[-1]["data"]["answer"]
+
+
+def test_a_held_draft_that_breaks_off_is_taken_back_and_another_model_asked(table: Make) -> None:
+    found = breaking(table, live=False).events()
+    shown = [(e["type"], e["data"]) for e in found if e["type"] in ("draft_token", "draft_rejected")]
+    assert shown[:2] == [
+        ("draft_token", "Green tea "),
+        ("draft_rejected", {"reason": "fake:breaking did not finish", "next": "fallback"}),
+    ]
+    answer = found[-1]["data"]
+    assert "two minutes" in "".join(e["data"] for e in found if e["type"] == "token")
+    assert [(m["model"], m["output_tokens"]) for m in answer["models"][:2]] == [("fake:breaking", 2), ("local:reader", ANY)]
+    assert answer["notices"][0] == {"kind": "fallback", "text": "fake:breaking broke off. Asked local:reader instead."}
+
+
+def test_a_general_model_that_breaks_off_is_taken_back_too(table: Make) -> None:
+    models = {"openai:general": Breaking(replies=["Paris "]), "openai:weak": ScriptedModel(replies=["Paris."])}
+    outside = {
+        "policy": {"out_of_scope_at": 0.0, "look_below": 0.0},
+        "general": "openai:general",
+        "base_urls": {"openai": "http://127.0.0.1:1"},
+    }
+    found = table([], models=models, inferior="openai:weak", superior="openai:weak", **outside).events()
+    assert [e["data"] for e in found if e["type"].startswith("draft")] == [
+        "Paris ",
+        {"reason": "openai:general did not finish", "next": "fallback"},
+        "Paris.",
+    ]
+    assert (found[-1]["data"]["answer"], [m["model"] for m in found[-1]["data"]["models"]]) == ("Paris.", ["openai:general", "openai:weak"])
+
+
+def test_what_broke_off_is_paid_for_too(table: Make) -> None:
+    models = {"openai:weak": Breaking(replies=["Green tea "]), "openai:strong": ScriptedModel(replies=[GOOD])}
+    answer = priced(table, [], [], {"weak": (1.0, 10.0), "strong": (100.0, 1000.0)}, models).ask()
+    first, second = answer.models
+    assert (first.model, first.tier, second.model) == ("openai:weak", "inferior", "openai:strong")
+    assert first.cost_usd == pytest.approx((first.input_tokens + first.output_tokens * 10) / 1e6)
+    assert answer.cost_usd == pytest.approx(first.cost_usd + (second.input_tokens * 100 + second.output_tokens * 1000) / 1e6, abs=1e-8)
 
 
 @pytest.mark.parametrize(("spec", "variable"), [("openai:gpt-5", "OPENAI_API_KEY"), ("google_genai:x", "GOOGLE_API_KEY")])
@@ -172,8 +222,8 @@ Prices = dict[str, tuple[float, float]]
 """USD per million tokens read and written"""
 
 
-def priced(table: Make, weak: list[str], strong: list[str], known: Prices) -> Table:
-    models = {"openai:weak": ScriptedModel(replies=list(weak)), "openai:strong": ScriptedModel(replies=list(strong))}
+def priced(table: Make, weak: list[str], strong: list[str], known: Prices, models: dict[str, ScriptedModel] | None = None) -> Table:
+    models = models or {"openai:weak": ScriptedModel(replies=list(weak)), "openai:strong": ScriptedModel(replies=list(strong))}
     t = table([], models=models, inferior="openai:weak", superior="openai:strong", keys={"openai": "k"})
     home = t.services.settings.home
     home.mkdir()

@@ -280,7 +280,8 @@ def test_a_routed_local_answer_encodes_the_question_once(tiny_settings: Settings
     compiled(services).checkpointer.conn.close()  # type: ignore[union-attr]
 
 
-def test_a_turn_is_two_statements_in_the_store(table: Make) -> None:
+def test_a_turn_is_two_statements_in_the_store(table: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graph.learnt.LOOK_S", float("inf"))
     t = table([GOOD, GOOD])
     t.ask(thread="t")
     statements: list[str] = []
