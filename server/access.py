@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Request, Response, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
+from starlette.concurrency import run_in_threadpool
 
 from graph.services import Services
 from server.errors import Refused
-from server.state import App
+from server.state import services
 from store.keys import Key, any_key, find, take
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -38,10 +41,34 @@ class Caller:
 _BEARER = HTTPBearer(auto_error=False, description="A key that `switchyard key create` has made; none is needed as long as there is none.")
 
 
-def caller(request: Request, services: App, _described: Annotated[object, Security(_BEARER)]) -> Caller:
-    """Who sent a request to one of these routes."""
+class KeyFirst(APIRoute):
+    """A route that asks for the key before it reads the body, where it asks `Who` sent a request at all.
+
+    FastAPI resolves dependencies only when the body is read and parsed, which is much to do for strangers.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """See `APIRoute.get_route_handler`."""
+        handle = super().get_route_handler()
+        if all(dependency.call is not caller for dependency in self.dependant.dependencies):
+            return handle
+
+        async def handle_admitted(request: Request) -> Response:
+            request.state.caller = await run_in_threadpool(_admitted, request)
+            return await handle(request)
+
+        return handle_admitted
+
+
+def _admitted(request: Request) -> Caller:
     headers, client = request.headers, request.client
-    return admit(services, headers.get("authorization", ""), client.host if client else "", headers.get("host", ""))
+    return admit(services(request), headers.get("authorization", ""), client.host if client else "", headers.get("host", ""))
+
+
+async def caller(request: Request, _described: Annotated[object, Security(_BEARER)]) -> Caller:
+    """Who sent a request to one of these routes, as `KeyFirst` has found."""
+    found: Caller = request.state.caller
+    return found
 
 
 def admit(services: Services, authorization: str, address: str, host: str) -> Caller:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -17,23 +17,25 @@ from langgraph.runtime import RunControl
 from starlette.concurrency import run_in_threadpool
 
 from core.pictures import marked, open_pictures
-from graph.api import events, events_alone, resumed
+from graph.api import lone_turn, resumed_turn, turn
 from graph.nodes.prepare import clean_question
 from graph.services import Services
+from graph.state import Context
+from graph.telling import Event, Play, Tell, unheard
 from graph.tracing.collector import within
 from server import errors
-from server.access import Caller, Who
+from server.access import Caller, KeyFirst, Who
 from server.budget import Account, check_budget
 from server.errors import Refused
 from server.markdown import Inert, sources, without_sources
 from server.models import context
 from server.review import shown
 from server.schema import THREAD_ID, ChatCompletion, ChatRequest, Error, Message
-from server.state import App, Shared, State
+from server.state import Shared, State
 from server.threads import published, stored_name
-from server.turns import Event, Start
+from server.turns import Start
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(tags=["chat"], route_class=KeyFirst)
 CLIENT_LEFT = 499
 _SSE = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _STREAMED = {"text/event-stream": {"schema": {"type": "string"}}}
@@ -45,7 +47,7 @@ _STREAMED = {"text/event-stream": {"schema": {"type": "string"}}}
     responses={200: {"content": _STREAMED}, **{status: {"model": Error} for status in (400, 401, 403, 404, 413, 429, 502, 503, 504)}},
 )
 async def chat(
-    body: ChatRequest, request: Request, shared: Shared, services: App, who: Who, x_thread_id: Annotated[str | None, Header()] = None
+    body: ChatRequest, request: Request, shared: Shared, who: Who, x_thread_id: Annotated[str | None, Header()] = None
 ) -> Response:
     """Ask the last message's question; the messages before it are the conversation so far.
 
@@ -55,7 +57,7 @@ async def chat(
     thread = (body.metadata or {}).get("thread_id") or x_thread_id
     if thread is not None and not re.fullmatch(THREAD_ID, thread):
         raise Refused(400, "thread_id: expected 1 to 64 letters, digits, - and _.", param="thread_id")
-    start = await run_in_threadpool(_prepared, services, shared, who, body, thread, request.headers)
+    start = await run_in_threadpool(_prepared, shared, who, body, thread, request.headers)
     played = shared.turns.play(start)
     reply = _Reply(body.model, who)
     if body.stream:
@@ -64,9 +66,9 @@ async def chat(
     return await _unless_left(request, reply.whole(played))
 
 
-def _prepared(services: Services, shared: State, who: Caller, body: ChatRequest, thread: str | None, headers: Mapping[str, str]) -> Start:
+def _prepared(shared: State, who: Caller, body: ChatRequest, thread: str | None, headers: Mapping[str, str]) -> Start:
     """What a thread will do for the answer. Whatever is wrong with the request is said now, before a stream begins."""
-    asked = body.messages[-1]
+    services, asked = shared.services(), body.messages[-1]
     pictures = open_pictures(asked.pictures)
     chosen = replace(context(services, body.model, who.owner, pictures), key_id=who.key_id)
     question = clean_question(asked.text, services.settings.max_question_chars, needed=not pictures)
@@ -76,25 +78,26 @@ def _prepared(services: Services, shared: State, who: Caller, body: ChatRequest,
         raise Refused(400, "switchyard.review and switchyard.resume need a thread_id: the route waits in its thread.", param="thread_id")
     chosen = replace(chosen, review=review or resume is not None)
 
-    def start(control: RunControl) -> Iterator[Event]:
-        if thread and resume:
-            happening = resumed(resume, chosen, stored_name(who, thread), services, control, steps=bool(body.stream))
-        elif thread:
-            happening = events(question, chosen, stored_name(who, thread), services, control, steps=bool(body.stream))
-        else:
-            conversation = [*history(body.messages[:-1], services.settings.max_question_chars), HumanMessage(question)]
-            happening = events_alone(conversation, chosen, services, control, steps=bool(body.stream))
+    def start(control: RunControl, tell: Tell) -> None:
+        play = _play(services, question, chosen, body, thread and stored_name(who, thread))
         with within(headers), Account(services, who) as account:
-            for event in happening:
-                if event["type"] == "answer":
-                    account.pay(event["data"]["cost_usd"])
-                    shared.metrics.answered(event["data"])
-                if event["type"] == "review":
-                    yield from shown(event["data"])
-                else:
-                    yield event
+            last = play(control, tell if body.stream else unheard)
+            if last["type"] == "answer":
+                account.pay(last["data"]["cost_usd"])
+                shared.metrics.answered(last["data"])
+        for event in shown(last["data"]) if last["type"] == "review" else [last]:
+            tell(event)
 
     return start
+
+
+def _play(services: Services, question: str, chosen: Context, body: ChatRequest, thread: str | None) -> Play:
+    if thread and body.switchyard.resume:
+        return resumed_turn(body.switchyard.resume, chosen, thread, services)
+    if thread:
+        return turn(question, chosen, thread, services)
+    said = history(body.messages[:-1], services.settings.max_question_chars)
+    return lone_turn([*said, HumanMessage(question)], chosen, services)
 
 
 def history(messages: Sequence[Message], limit: int) -> list[AnyMessage]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from graph.feedback import give
-from server.access import Who
+from server.access import KeyFirst, Who
 from server.schema import FeedbackGiven, FeedbackRequest
 from server.state import App
 
-router = APIRouter(tags=["feedback"])
+router = APIRouter(tags=["feedback"], route_class=KeyFirst)
 
 
 @router.post("/feedback")

@@ -34,17 +34,19 @@ class Guard:
             await self._app(scope, receive, send)
             return
         started, status, read = time.perf_counter(), 0, 0
-        length = Headers(scope=scope).get("content-length", "")
+        headers = Headers(scope=scope)
+        length = headers.get("content-length", "")
         declared = int(length) if length.isdecimal() else 0
+        # What sends in chunks may never end; what ends soon is read, so that its sender sees the answer.
+        endless = "transfer-encoding" in headers or declared >= 2 * MOST_BYTES
 
         async def counted() -> Message:
-            nonlocal read
+            nonlocal read, endless
             message = await receive()
             read += len(message.get("body", b""))
             if max(read, declared) > MOST_BYTES:
-                # What sends in chunks may never end; what ends soon is read, so that its sender sees the answer.
-                ends = {} if 0 < declared < 2 * MOST_BYTES else {"Connection": "close"}
-                raise HTTPException(413, f"Expected a request of at most {MOST_BYTES:,} bytes.", ends)
+                raise HTTPException(413, f"Expected a request of at most {MOST_BYTES:,} bytes.")
+            endless = endless and message.get("more_body", False)
             return message
 
         async def guarded(message: Message) -> None:
@@ -52,6 +54,8 @@ class Guard:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 _secure(MutableHeaders(scope=message))
+                if endless:
+                    MutableHeaders(scope=message)["Connection"] = "close"
             await send(message)
 
         try:

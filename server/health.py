@@ -10,12 +10,12 @@ from fastapi.responses import JSONResponse, Response
 
 from core.errors import SwitchyardError
 from graph.services import Services
-from server.access import Who
+from server.access import KeyFirst, Who
 from server.metrics import CONTENT_TYPE
 from server.state import App, Shared, State
 from store.keys import any_key
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], route_class=KeyFirst)
 logger = logging.getLogger("switchyard")
 AGAIN_S = 5.0
 

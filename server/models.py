@@ -10,12 +10,12 @@ from core.pictures import Picture
 from core.types import Tier
 from graph.services import Services
 from graph.state import Context
-from server.access import Who
+from server.access import KeyFirst, Who
 from server.errors import Refused
 from server.schema import Model, Models
 from server.state import App
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], route_class=KeyFirst)
 ROUTED = "switchyard"
 _SUPERIOR = f"{ROUTED}/{Tier.SUPERIOR}"
 

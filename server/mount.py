@@ -16,6 +16,8 @@ from server.errors import Refused
 
 LOCAL = ":local"
 """Whoever asks without keys; no owner can be called that."""
+_OF_CLIENTS = {"configurable", "metadata", "recursion_limit", "tags"}
+"""Of a run's config. LangGraph takes any other name for one of `configurable`, where a thread_id would open another owner's thread."""
 
 app = create_app()
 # The LangGraph server has its own form of errors for its own routes.
@@ -24,7 +26,7 @@ auth = Auth()
 
 
 @auth.authenticate
-async def authenticate(scope: dict[str, Any]) -> Auth.types.MinimalUserDict:
+async def authenticate(scope: dict[str, Any]) -> dict[str, Any]:
     """The caller of the LangGraph server's own routes; this server's routes ask for themselves. Counts the request."""
     headers, client = Headers(scope=scope), scope.get("client") or ("",)
     authorization, host = headers.get("authorization", ""), headers.get("host", "")
@@ -32,8 +34,9 @@ async def authenticate(scope: dict[str, Any]) -> Auth.types.MinimalUserDict:
         who: Caller = await asyncio.to_thread(lambda: admit(services(), authorization, client[0], host))
     except Refused as refused:
         raise Auth.exceptions.HTTPException(status_code=refused.status, detail=str(refused)) from None
-    budget = ["budget"] if who.key and who.key.budget_usd is not None else []
-    return {"identity": who.owner or LOCAL, "is_authenticated": True, "permissions": budget}
+    if who.key and who.key.budget_usd is not None:
+        raise Auth.exceptions.HTTPException(403, "The cost of runs is not counted here: a key with a budget asks at /v1.")
+    return {"identity": who.owner or LOCAL, "is_authenticated": True, "key_id": who.key_id}
 
 
 @auth.on
@@ -65,9 +68,20 @@ async def threads(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any] | b
             value["metadata"] = {}
         value["metadata"].update(owner)  # in place: the server goes on with this very object
     if ctx.action == "create_run":
-        if "budget" in ctx.permissions:
-            raise Auth.exceptions.HTTPException(403, "The cost of runs is not counted here: a key with a budget asks at /v1.")
         if value["kwargs"].get("webhook"):
             raise Auth.exceptions.HTTPException(403, "The server calls no address for a key: leave webhook out, and read the run.")
-        value["kwargs"]["context"] = {**(value["kwargs"].get("context") or {}), **owner}
+        _sign(value, {**owner, "key_id": ctx.user["key_id"]})
     return owner
+
+
+def _sign(run: Any, caller: dict[str, str]) -> None:
+    """Write who asks, and in which thread, over whatever a run's client says of it: by that, answers are stored and turns logged."""
+    config, metadata = run["kwargs"]["config"], run["metadata"]
+    for name in config.keys() - _OF_CLIENTS:
+        del config[name]
+    for said in (metadata, config.get("metadata") or {}):
+        said.pop("thread_id", None)
+    metadata.update(caller)
+    if run["thread_id"]:
+        metadata["thread_id"] = str(run["thread_id"])
+    run["kwargs"]["context"] = {**(run["kwargs"].get("context") or {}), **caller}

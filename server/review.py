@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from graph.review import ACCEPT, DECLINE
-from server.turns import Event
+from graph.telling import Event
 
 
 def shown(offered: Mapping[str, Any]) -> Iterator[Event]:

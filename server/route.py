@@ -9,11 +9,11 @@ from fastapi import APIRouter
 
 from graph.nodes.prepare import clean_question
 from graph.nodes.route import find_route
-from server.access import Who
+from server.access import KeyFirst, Who
 from server.schema import RouteRequest
 from server.state import App
 
-router = APIRouter(tags=["route"])
+router = APIRouter(tags=["route"], route_class=KeyFirst)
 
 
 @router.post("/v1/route")

@@ -31,15 +31,16 @@ class State:
         self.turns = Turns(self.metrics)
 
 
-def state(request: Request) -> State:
-    """The application's state."""
+async def state(request: Request) -> State:
+    """The application's state. FastAPI runs a function that is not async in a thread, which would cost more than this does."""
     found: State = request.app.state.switchyard
     return found
 
 
 def services(request: Request) -> Services:
     """The application itself. Its first use reads files, so this runs in a thread."""
-    return state(request).services()
+    found: State = request.app.state.switchyard
+    return found.services()
 
 
 Shared = Annotated[State, Depends(state)]

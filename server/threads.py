@@ -8,13 +8,13 @@ from typing import Any
 from fastapi import APIRouter
 
 from graph.api import forget
-from server.access import Caller, Who
+from server.access import Caller, KeyFirst, Who
 from server.errors import Refused
 from server.schema import Deleted, ThreadDetail, ThreadId, Threads, ThreadSummary, Turn
 from server.state import App
 from store.runs import Run, thread_runs, threads
 
-router = APIRouter(prefix="/v1/threads", tags=["threads"])
+router = APIRouter(prefix="/v1/threads", tags=["threads"], route_class=KeyFirst)
 
 
 def stored_name(who: Caller, thread: str) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
 
 from langgraph.errors import GraphDrained
 from langgraph.runtime import RunControl
 
+from graph.telling import Event, Tell
 from server.errors import Refused
 from server.metrics import Metrics
 
-Event = dict[str, Any]
-Start = Callable[[RunControl], Iterator[Event]]
+Start = Callable[[RunControl, Tell], None]
+"""What a turn does in its thread; it tells its events, the last one included."""
 RUNNING, WAITING = 64, 192
 """Of one process. A turn mostly waits for a model, so there may be many more than cores. Together above 200: the chats that two workers
 hold need not be spread evenly."""
@@ -50,8 +50,7 @@ class Turns:
         def work() -> None:
             try:
                 if not control.drain_requested:
-                    for event in start(control):
-                        put(event)
+                    start(control, put)
                 put(None)
             except GraphDrained:
                 put(None)

@@ -47,7 +47,7 @@ def server(
     environment = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ} | {
         "PYTHONPATH": str(ROOT),
         "SWITCHYARD_HOME": str(settings.home), "SWITCHYARD_EXPERTS": str(tiny_experts), "SWITCHYARD_INDEXES": str(tiny_indexes),
-        "LANGSMITH_TRACING": "false",
+        "LANGSMITH_TRACING": "false", "SWITCHYARD_LOG": "json",
     }  # fmt: skip
     log = folder / "log.txt"
     with log.open("w") as out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from benchmarks.soak.process import until_ready
 from core.errors import StoreError
 from core.settings import Settings
 from graph.services import Services
@@ -26,6 +28,7 @@ from tests.postgres import BOTH
 from tests.server.conftest import Running, chat, streamed
 
 PROVIDERS_KEY = "sk-provider-0123456789abcdef"
+POSTS = ("/v1/chat/completions", "/v1/route", "/feedback")
 Serve = Callable[..., Running]
 Make = Callable[..., Table]
 
@@ -54,6 +57,7 @@ def test_once_there_is_a_key_nobody_comes_in_without_one(serve: Serve, table: Ma
 def test_every_route_that_is_described_asks_for_a_key_but_health(serve: Serve, table: Make) -> None:
     on = serve(table([]).services)
     on.key("ann")
+    until_ready(on.url, 200)
     statuses = {
         f"{method} {path}": on.http.request(method, path.replace("{thread_id}", "t").replace("{model}", "m"), json={}).status_code
         for path, methods in on.http.get("/openapi.json").json()["paths"].items()
@@ -61,6 +65,26 @@ def test_every_route_that_is_described_asks_for_a_key_but_health(serve: Serve, t
     }
     assert len(statuses) > 8
     assert {route: status for route, status in statuses.items() if status != 401} == {"get /healthz": 200, "get /readyz": 200}
+
+
+@pytest.mark.parametrize("framing", [f"Content-Length: {MOST_BYTES}", "Content-Length: 999999999999", "Transfer-Encoding: chunked"])
+def test_a_wrong_key_is_refused_before_the_body_is_sent(serve: Serve, table: Make, framing: str) -> None:
+    on = serve(table([]).services)
+    on.key("ann")
+    described = on.http.get("/openapi.json").json()["paths"]
+    assert {path for path, methods in described.items() if "post" in methods} == set(POSTS)
+    for path in POSTS:
+        for key in ("", "Authorization: Bearer sy-wrong\r\n"):
+            with socket.create_connection(("127.0.0.1", int(on.url.rpartition(":")[2])), timeout=10) as client:
+                client.sendall(
+                    f"POST {path} HTTP/1.1\r\nHost: localhost\r\n{key}Content-Type: application/json\r\n{framing}\r\n\r\n".encode()
+                )
+                said = client.recv(65_536)
+                assert said.startswith(b"HTTP/1.1 401 "), said
+                ends = b"connection: close" in said.lower()
+                assert ends == (str(MOST_BYTES) not in framing)
+                while ends and client.recv(65_536):
+                    pass  # until the server has closed the connection: what never ends need not be sent
 
 
 @pytest.mark.parametrize(
@@ -88,7 +112,7 @@ def test_without_keys_only_this_machine_by_its_own_name(table: Make, address: st
 
 
 @BOTH
-def test_another_owners_thread_cannot_be_seen_named_or_deleted(serve: Serve, tiny: Services) -> None:
+def test_another_owners_thread_cannot_be_seen_named_or_deleted(tiny: Services, serve: Serve) -> None:
     on = serve(tiny)
     ann, bob, anns_other = on.asking(on.key("ann")), on.asking(on.key("bob")), on.asking(on.key("ann"))
     hers = chat(ann, QUESTION, metadata={"thread_id": "secret"}).json()["switchyard"]
@@ -145,7 +169,7 @@ def test_a_keys_rate_holds(serve: Serve, table: Make) -> None:
 
 
 @BOTH
-def test_a_rate_holds_over_servers_and_requests_at_once(serve: Serve, tiny: Services) -> None:
+def test_a_rate_holds_over_servers_and_requests_at_once(tiny: Services, serve: Serve) -> None:
     one, two = serve(tiny), serve(tiny)
     key = one.key("ann", per_minute=5)
     clients = [one.asking(key), two.asking(key)]
@@ -206,13 +230,14 @@ def test_a_request_is_bounded_whether_or_not_it_says_its_length(serve: Serve, ta
             read += 65_536
             yield b" " * 65_536
 
-    for client, path in ((on.asking(key), "/v1/chat/completions"), (on.http, "/v1/route"), (on.asking(key), "/feedback")):
+    stranger = on.http, "/v1/route", 401, "authentication_error"
+    for client, path, status, kind in (*((on.asking(key), p, 413, "invalid_request_error") for p in POSTS), stranger):
         read = 0
         try:
             refused = client.post(
                 path, content=chunks() if chunked else b" " * (MOST_BYTES + 1), headers={"Content-Type": "application/json"}
             )
-            assert (refused.status_code, refused.json()["error"]["type"]) == (413, "invalid_request_error")
+            assert (refused.status_code, refused.json()["error"]["type"]) == (status, kind)
         except httpx.TransportError:  # the server has closed the connection before all was sent
             assert chunked
         assert read < 20 * MOST_BYTES

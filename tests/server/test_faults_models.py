@@ -1,4 +1,4 @@
-"""A provider that fails, over HTTP: before its first word another model answers, with a notice; after it the error has one status."""
+"""A provider that fails, over HTTP: as long as nothing was shown another model answers, with a notice; then the error has one status."""
 
 from __future__ import annotations
 
@@ -41,10 +41,12 @@ DEADLINE_S = {"hang": 1.0, "a token a minute": 1.0}
 
 
 @contextmanager
-def asked(serve: Callable[..., Running], table: Callable[..., Table], *behaviours: str) -> Iterator[tuple[Running, Server]]:
+def asked(
+    serve: Callable[..., Running], table: Callable[..., Table], *behaviours: str, live: bool = False
+) -> Iterator[tuple[Running, Server]]:
     """The server, and the provider that both its tiers are at."""
     with provider("openai", *behaviours) as hosted:
-        yield serve(table([], **at(hosted.url, DEADLINE_S.get(behaviours[0], 20.0))).services), hosted
+        yield serve(table([], live=live, **at(hosted.url, DEADLINE_S.get(behaviours[0], 20.0))).services), hosted
 
 
 def at(url: str, deadline_s: float = 20.0) -> dict[str, Any]:
@@ -57,12 +59,16 @@ def at(url: str, deadline_s: float = 20.0) -> dict[str, Any]:
     }
 
 
-def check_fallback(on: Running, said: str) -> None:
-    """Whole and streamed: the local reader answers, and the one notice tells why, and who answers instead."""
+def check_fallback(on: Running, said: str, *, begun: bool = False) -> None:
+    """Whole and streamed: the local reader answers, and the one notice tells why, and who answers instead.
+
+    begun: the provider had begun to answer, and is paid for that.
+    """
     whole, stream = chat(on.http, QUESTION), streamed(on.http, QUESTION)
     assert whole.status_code == 200
     for answer in (whole.json()["switchyard"], stream[-1].whole["switchyard"]):
-        assert [use["model"] for use in answer["models"]] == ["local:reader"]
+        assert [use["model"] for use in answer["models"]] == [*([SPEC] if begun else []), "local:reader"]
+        assert all(use["input_tokens"] > 0 for use in answer["models"])
         (notice,) = answer["notices"]
         assert notice["kind"] == "fallback"
         assert notice["text"].startswith(f"{SPEC} {said}")
@@ -89,7 +95,17 @@ def test_before_the_first_word_another_model_answers(
     serve: Callable[..., Running], table: Callable[..., Table], behaviour: str, said: str
 ) -> None:
     with asked(serve, table, behaviour) as (on, _):
-        check_fallback(on, said)
+        check_fallback(on, said, begun=behaviour == "safety")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "said"), [("cut", "broke off its answer"), ("no finish", "broke off its answer"), ("a token a minute", "did not finish")]
+)
+def test_a_draft_that_nobody_was_shown_is_written_anew(
+    serve: Callable[..., Running], table: Callable[..., Table], behaviour: str, said: str
+) -> None:
+    with asked(serve, table, behaviour) as (on, _):
+        check_fallback(on, said, begun=True)
 
 
 def test_a_provider_that_nobody_reaches(serve: Callable[..., Running], table: Callable[..., Table]) -> None:
@@ -110,10 +126,10 @@ def test_a_short_wait_that_the_provider_asks_for_is_kept(serve: Callable[..., Ru
     ("behaviour", "status", "code", "said"),
     [("cut", 502, "model_failed", "broke off its answer"), ("a token a minute", 504, "model_timeout", "did not finish its answer in 1 s")],
 )
-def test_after_it_the_error_is_told_whole_and_in_the_stream(
+def test_once_words_were_shown_the_error_is_told_whole_and_in_the_stream(
     serve: Callable[..., Running], table: Callable[..., Table], behaviour: str, status: int, code: str, said: str
 ) -> None:
-    with asked(serve, table, behaviour) as (on, _):
+    with asked(serve, table, behaviour, live=True) as (on, _):
         start = time.monotonic()
         whole = chat(on.http, QUESTION)
         assert time.monotonic() - start < 10

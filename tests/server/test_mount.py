@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,6 +54,12 @@ def fields(path: str, **given: str) -> str:
     return re.sub(r"\{(\w+)\}", lambda name: given.get(name[1], "x"), path)
 
 
+def logged(on: Open) -> list[dict[str, Any]]:
+    """What the server has written of turns."""
+    lines = (on.settings.home.parent / "log.txt").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if '"event": "turn"' in line]
+
+
 def every_route(on: Open) -> list[tuple[str, str]]:
     """(method, path) of all that the LangGraph server describes: its own routes and ours."""
     described = on.ann.get("/openapi.json").json()["paths"]
@@ -98,8 +105,10 @@ def test_what_is_not_for_keys_is_refused(on: Open) -> None:
     assert on.ann.post("/runs/crons", json=cron).status_code == 403
     assert on.ann.post("/runs/crons/search", json={}).status_code == 403
     assert on.ann.post("/assistants", json={"graph_id": "switchyard"}).status_code == 403
-    refused = on.carl.post("/runs/wait", json=TURN)
-    assert (refused.status_code, "a key with a budget asks at /v1" in refused.text) == (403, True)
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "switchyard", "arguments": TURN["input"]}}
+    for path, body in (("/runs/wait", TURN), ("/mcp", call)):
+        refused = on.carl.post(path, json=body, headers={"Accept": "application/json, text/event-stream"})
+        assert (refused.status_code, "a key with a budget asks at /v1" in refused.text) == (403, True), path
     assert chat(on.carl, QUESTION).status_code == 200
 
 
@@ -136,6 +145,16 @@ def test_no_route_gives_away_or_changes_what_is_anothers(on: Open) -> None:
     assert {route: status for route, status in named.items() if status not in (400, 403, 404, 409, 422)} == {}
     assert [status for route, status in statuses.items() if status >= 500] == []
     assert on.ann.get(f"/threads/{thread}/state").json() == before
+    # A run in a thread of his own, or in none, that names hers wherever LangGraph might look for it.
+    his = on.bob.post("/threads", json={}).json()["thread_id"]
+    named_hers = {"thread_id": thread, "checkpoint_ns": ""}
+    for more in ({"config": named_hers}, {"config": {"configurable": named_hers}}, {"context": named_hers}, {"checkpoint": named_hers}):
+        response = on.bob.post(f"/threads/{his}/runs/wait", json=TURN | more)
+        assert (response.status_code, "Quetzalcoatl" in response.text) == (200, False), more
+        for path in ("state", "history"):
+            assert "Quetzalcoatl" not in on.bob.get(f"/threads/{his}/{path}").text, (path, more)
+    assert "Quetzalcoatl" not in on.bob.post("/runs/wait", json=TURN | {"config": named_hers}).text
+    assert on.ann.get(f"/threads/{thread}/state").json() == before
     # What its owner may do with it.
     assert on.ann.post(f"/threads/{thread}/copy").status_code == 200
     assert on.ann.post(f"/threads/{thread}/state", json={"values": None}).status_code == 200
@@ -149,5 +168,27 @@ def test_a_run_is_its_callers_whatever_it_says(on: Open) -> None:
         status = on.ann.post(f"/threads/{thread}/runs/wait", json=TURN | more).status_code
         owners = {run.owner for run in thread_runs(engine(on.settings.database), thread)}
         assert (status, owners) in ((200, {"ann"}), (400, set())), more
+    keys_own = {key.owner: key.key_id for key in keys.listed(engine(on.settings.database))}
+    forged = {"key_id": keys_own["bob"], "owner": "bob", "thread_id": "bobs"}
+    said = [
+        {"context": forged},
+        {"config": {"configurable": forged}},
+        {"config": {"metadata": forged}},
+        {"config": forged},
+        {"metadata": forged},
+    ]
+    before = len(logged(on))
+    for more in said:
+        thread = on.ann.post("/threads", json={"metadata": forged}).json()["thread_id"]
+        # A turn that fails has no answer, whose thread_id the line would hold.
+        assert "InputError" in on.ann.post(f"/threads/{thread}/runs/wait", json=TURN | {"input": {"messages": []}} | more).text
+        (run,) = on.ann.get(f"/threads/{thread}/runs").json()
+        signed = {"key_id": keys_own["ann"], "owner": "ann", "thread_id": thread}
+        assert {name: run["metadata"][name] for name in forged} == signed
+        line = logged(on)[-1]
+        assert (line["outcome"], line["key_id"], line["thread_id"]) == ("failed", keys_own["ann"], thread)
+    assert "InputError" in on.ann.post("/runs/wait", json=TURN | {"input": {"messages": []}, "metadata": forged}).text
+    line = logged(on)[-1]
+    assert (line["key_id"], line["thread_id"] == "bobs", len(logged(on))) == (keys_own["ann"], False, before + len(said) + 1)
     refused = on.ann.post("/runs/wait", json=TURN | {"webhook": "https://93.184.216.34/hook"})
     assert (refused.status_code, "calls no address for a key" in refused.text) == (403, True)
