@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
-import bm25s
 import numpy as np
 
 from benchmarks.measured import COLOURS, Measured, Row, Target, axes, parser, run, spread, timed
@@ -30,7 +29,7 @@ from graph.routers.similarity import SimilarityRouter
 from retrieval.encoder import Encoder, Vectors, load_encoder
 from retrieval.fusion import DEFAULT_WEIGHT
 from retrieval.index import FORMAT, Index, Manifest
-from retrieval.lexical import K1, B, Lexical
+from retrieval.lexical import Lexical
 from retrieval.vectors import FaissStore
 from ui.console import bars
 
@@ -113,7 +112,7 @@ def search(questions: Vectors, n: int) -> Row:
         passages,
         mapped(FaissStore.build(drawn(n, questions.shape[1]))),
         np.arange(n + 1),
-        Lexical(postings(n, rng)),
+        postings(n, rng),
     )
     asked = [" ".join(f"w{word}" for word in zipf(rng, 6)) for _ in questions]
     pairs = list(zip(asked, questions, strict=True))
@@ -148,7 +147,7 @@ def zipf(rng: np.random.Generator, n: int) -> list[int]:
     return found
 
 
-def postings(n: int, rng: np.random.Generator) -> bm25s.BM25:
+def postings(n: int, rng: np.random.Generator) -> Lexical:
     """BM25 over `n` texts of WORDS words, its scores laid out directly: the tokens of a million texts would take gigabytes as Python's."""
     weights = 1 / np.arange(1, VOCABULARY + 1) ** EXPONENT
     words = np.searchsorted(np.cumsum(weights / weights.sum()), rng.random(n * WORDS)).astype(np.int32)
@@ -156,16 +155,13 @@ def postings(n: int, rng: np.random.Generator) -> bm25s.BM25:
     pairs = np.unique(words.astype(np.int64) * n + texts)  # a word counts once a text
     frequency = np.bincount(pairs // n, minlength=VOCABULARY)
     idf = np.log(1 + (n - frequency + 0.5) / (frequency + 0.5))
-    model = bm25s.BM25(k1=K1, b=B)
-    model.scores = {
+    scores = {
         "data": idf[pairs // n].astype(np.float32),
         "indices": (pairs % n).astype(np.int32),
         "indptr": np.concatenate([[0], np.cumsum(frequency)]),
         "num_docs": n,
     }
-    model.nonoccurrence_array = None
-    model.vocab_dict = {f"w{word}": word for word in range(VOCABULARY)}
-    return model
+    return Lexical({f"w{word}": word for word in range(VOCABULARY)}, scores)
 
 
 def plot(name: str, sizes: Sequence[int], rows: Sequence[Row]) -> Figure:

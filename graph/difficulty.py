@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR = "ROUTE_TO_INFERIOR", "ROUTE_TO_SUPERIOR"
 KINDS = ("length", "logistic", "xgboost", "transformer", "llm")
-DEFAULT = "xgboost"
 OUTCOMES: dict[str, type[Linear] | type[Trees]] = {"logistic": Linear, "xgboost": Trees}
 BUILT_ON_ROUTERS = ("transformer", "llm")
 SAVED_AS = "difficulty"
@@ -34,6 +33,7 @@ MIDDLING = 1000.0
 SURE = 0.001
 """No probability is nearer to 0 or 1."""
 Scores = Sequence[float] | Floats
+_STRUCTURE = [FEATURES.index(name) for name in STRUCTURE]
 
 
 class DifficultyRouter:
@@ -134,7 +134,7 @@ class DifficultyRouter:
         """Shape (n, columns). A question that was just routed is encoded already."""
         features = prompt_features(prompts)
         if self.kind == "xgboost":
-            return features[:, [FEATURES.index(name) for name in STRUCTURE]]
+            return features[:, _STRUCTURE]
         return np.hstack([features, self.encoder.encode(prompts).astype(np.float64)])
 
 

@@ -100,13 +100,14 @@ class Trees:
 
     def probabilities(self, inputs: Floats) -> Floats:
         """Of inputs (n, columns), shape (n,)."""
+        # Places in the flat arrays: to take by them costs a third of two indices.
         single = inputs.astype(np.float32)
-        rows, trees = np.arange(len(single))[:, None], np.arange(len(self.column))[None, :]
-        node = np.zeros((len(single), len(self.column)), np.int64)
+        rows, roots = np.arange(len(single))[:, None] * single.shape[1], np.arange(len(self.column)) * self.column.shape[1]
+        node = np.broadcast_to(roots, (len(single), len(roots)))
         for _ in range(DEPTH):
-            below = single[rows, self.column[trees, node]] < self.threshold[trees, node]
-            node = np.where(below, self.left[trees, node], self.right[trees, node])
-        return sigmoid(self.value[trees, node].sum(axis=1) + self.bias)
+            below = single.take(rows + self.column.take(node)) < self.threshold.take(node)
+            node = roots + np.where(below, self.left.take(node), self.right.take(node))
+        return sigmoid(self.value.take(node).sum(axis=1) + self.bias)
 
     @classmethod
     def fit(cls, inputs: Floats, right: Floats, seed: int) -> Self:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -25,9 +26,11 @@ FEWEST_ROWS = 100
 """Per label. Below, one number is all that can be learnt: curves would follow chance."""
 FLOOR = 1e-4
 """No probability is 0 or 1: a staircase fitted on finite data cannot know."""
+APART = 100.0
+"""More than the log-odds of `against_the_rest` range over."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     """Turns scores (unnormalised log-probabilities) into probabilities.
 
@@ -43,18 +46,32 @@ class Calibration:
         if self.method == "temperature":
             return softmax(self.temperature * scores)
         odds = against_the_rest(scores)
-        if self.method == "platt":
-            found = 1 / (1 + np.exp(-np.clip(self._platt(odds), -30, 30)))
-        else:
-            found = np.stack([np.interp(odds[:, n], curve[0], curve[1]) for n, curve in enumerate(self.curves)], axis=1)
-        found = np.maximum(found, FLOOR)
+        found = np.maximum(self._platt(odds) if self.method == "platt" else self._isotonic(odds), FLOOR)
         whole: Floats = found / found.sum(axis=1, keepdims=True)
         return whole
 
     def _platt(self, odds: Floats) -> Floats:
-        slopes, offsets = np.array(self.curves)[:, 0].T
-        found: Floats = odds * slopes + offsets
+        slopes, offsets = self._lines
+        found: Floats = 1 / (1 + np.exp(-np.clip(odds * slopes + offsets, -30, 30)))
         return found
+
+    def _isotonic(self, odds: Floats) -> Floats:
+        first, last, steps, heights = self._stairs
+        found: Floats = np.interp(np.clip(odds, first, last) + APART * np.arange(len(first)), steps, heights)
+        return found
+
+    @cached_property
+    def _lines(self) -> Floats:
+        """Slopes and offsets, shape (2, labels)."""
+        return np.array(self.curves)[:, 0].T
+
+    @cached_property
+    def _stairs(self) -> tuple[Floats, Floats, Floats, Floats]:
+        """Where each label's staircase begins and ends, (labels,); all of them end to end, APART from each other: scores, probabilities."""
+        steps = [np.array(curve[0]) for curve in self.curves]
+        beside = np.concatenate([own + APART * n for n, own in enumerate(steps)])
+        first, last = (np.array([own[at] for own in steps]) for at in (0, -1))
+        return first, last, beside, np.concatenate([curve[1] for curve in self.curves])
 
     def as_dict(self) -> dict[str, Any]:
         """The JSON form."""

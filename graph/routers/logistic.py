@@ -56,7 +56,7 @@ class LogisticRouter(EmbeddedRouter):
         """See `ScoredRouter.scores`."""
         if not texts:
             return np.zeros((0, len(self.labels)))
-        return _scores(self._columns(self.inputs(texts)), self._weights)
+        return _scores(self._columns(self.inputs(texts)).astype(np.float32), self._weights)
 
     def _columns(self, inputs: Floats) -> Floats:
         """The inputs, their embeddings replaced by how alike they are to the landmarks."""

@@ -10,8 +10,9 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,6 +77,13 @@ def read_router(folder: Path, kind: str, encoder_fingerprint: str | None) -> tup
         return about, arrays
     except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise broken(folder, kind, error) from None
+
+
+def files_of(router: object) -> Path:
+    """A folder for the files of a router that is not saved yet; it goes when the router does."""
+    made = Path(mkdtemp(prefix="switchyard-router-"))
+    finalize(router, shutil.rmtree, made, ignore_errors=True)
+    return made
 
 
 def read_about(folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Routing by embedding similarity: every labelled example votes, the nearer the louder, and so do the experts' documents.
 
 Votes: see `votes`; by default kernel ridge regression.
+The examples are compared with a question as int8 (see `onnx_bank`), and the votes are learnt for them as they are then.
 
 Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its
 documents is a near miss.
@@ -24,10 +25,12 @@ from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples
 from graph.routers.calibration import Floats, softmax
 from graph.routers.documents import Documents, nearness
-from graph.routers.saved import broken, data_hash, read_router, write_router
+from graph.routers.saved import Arrays, broken, data_hash, files_of, read_router, write_router
 from graph.routers.votes import EXACT_UP_TO, distrust_of, learn, tally
 from retrieval.encoder import Encoder, Vectors
+from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
 
+BANK = "bank.onnx"
 SHORTLIST = 8
 """Documents are only looked at for the labels with the highest votes: the cost of a route does not grow with the number of experts."""
 
@@ -71,11 +74,12 @@ class SimilarityRouter:
         self.weighing = Weighing()
         self._texts: list[str] = []
         self._of: list[str] = []
-        self._vectors: Vectors = np.zeros((0, 0), np.float32)
-        self._anchors = self._vectors
+        self._vectors: NDArray[np.float16] = np.zeros((0, 0), np.float16)
+        self._bank: OnnxBank | None = None
+        self._anchors: Vectors = np.zeros((0, 0), np.float32)
         self._votes: NDArray[np.float32] = np.zeros((0, 0), np.float32)
         self._left_out: NDArray[np.float32] = np.zeros((0, 0), np.float32)
-        self._last: tuple[bytes, Vectors] = b"", self._vectors
+        self._last: tuple[bytes, Vectors] = b"", self._anchors
 
     def fit(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """See `Router.fit`. A text with several labels belongs to each of them."""
@@ -85,15 +89,20 @@ class SimilarityRouter:
             rows = {examples.texts[n]: examples.own[n] for n in np.random.default_rng(0).permutation(len(rows))}
         self._texts, self._of = list(rows), ["+".join(own) for own in rows.values()]
         self.labels = examples.labels
-        self._vectors, self._last = self.encoder.encode(self._texts), (b"", self._vectors)
+        vectors = self.encoder.encode(self._texts)
+        made = files_of(self)
+        write_bank(vectors, made / BANK)
+        self._bank, self._vectors, self._last = OnnxBank(made / BANK), vectors.astype(np.float16), (b"", self._anchors)
         column = {label: n for n, label in enumerate(self.labels)}
         targets = np.full((len(rows), len(self.labels)), -1.0)
         for row, own in enumerate(rows.values()):
             targets[row, [column[label] for label in own]] = 1.0
-        found = learn(self.method, self._vectors, targets, distrust_of(targets), self.sharpness, self.ridge)
-        self._anchors, self._votes = found.anchors, found.votes
+        found = learn(self.method, as_kept(vectors), targets, distrust_of(targets), self.sharpness, self.ridge)
+        self._votes = found.votes
+        if not self._every:
+            self._anchors = found.anchors
         single = np.array([len(own) == 1 for own in rows.values()])
-        evidence = self._evidence(self._vectors, found.left_out)
+        evidence = self._evidence(vectors, found.left_out)
         self.weighing = fit_weighing(found.left_out[single], evidence[single], targets.argmax(axis=1)[single], self._oos)
         self._left_out = self.weighing.probabilities(found.left_out, evidence, self._oos).astype(np.float32)
         return self
@@ -126,8 +135,7 @@ class SimilarityRouter:
         return found
 
     def _scores(self, vectors: Vectors) -> Floats:
-        every = self.method != "centroids" and len(self._anchors) == len(self._vectors)
-        cosines = self._cosines(vectors) if every else vectors @ self._anchors.T
+        cosines = self._cosines(vectors) if self._every else vectors @ self._anchors.T
         return tally(self.method, cosines, self._votes, self.sharpness)
 
     def _evidence(self, vectors: Vectors, scores: Floats) -> Floats:
@@ -142,24 +150,32 @@ class SimilarityRouter:
 
     def nearest(self, text: str, k: int) -> list[Neighbour]:
         """See `Router.nearest`."""
-        cosines = self._cosines(self.encoder.encode([text]))[0]
-        nearest = np.argpartition(-cosines, min(k, len(cosines)) - 1)[:k]
-        found = [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in nearest]
+        vector = self.encoder.encode([text])
+        rough = self._cosines(vector)[0]
+        nearest = np.argpartition(-rough, min(k, len(rough)) - 1)[:k]
+        cosines = self._vectors[nearest].astype(np.float32) @ vector[0]
+        found = [Neighbour(self._texts[i], self._of[i], round(float(c), 4)) for i, c in zip(nearest, cosines, strict=True)]
         return sorted(found, key=lambda neighbour: -neighbour.similarity)
 
     def examples(self) -> tuple[list[str], list[str], Vectors]:
         """What it has learnt from: texts, labels (several joined by +) and vectors, shape (n, dimensions)."""
-        return self._texts, self._of, self._vectors
+        return self._texts, self._of, self._vectors.astype(np.float32)
 
     def _cosines(self, vectors: Vectors) -> Vectors:
         """To every example, shape (n, examples). The last question's are kept: probabilities and nearest examples both want them."""
+        assert self._bank, "fit or load first"
         question = vectors.tobytes() if len(vectors) == 1 else b""
         known, cosines = self._last
         if not question or question != known:
-            cosines = vectors @ self._vectors.T
+            cosines = self._bank.cosines(vectors)
             if question:
                 self._last = question, cosines
         return cosines
+
+    @property
+    def _every(self) -> bool:
+        """Whether each example votes for itself."""
+        return self.method != "centroids" and len(self._votes) == len(self._vectors)
 
     @property
     def _oos(self) -> int | None:
@@ -177,10 +193,11 @@ class SimilarityRouter:
             "texts": self._texts,
             "of": self._of,
         }
-        arrays = {"vectors": self._vectors, "votes": self._votes, "left_out": self._left_out}
-        if self.method == "centroids":
-            arrays["centroids"] = self._anchors
-        write_router(folder, about, arrays)
+        assert self._bank, "fit or load first"
+        arrays: Arrays = {"vectors": self._vectors, "votes": self._votes, "left_out": self._left_out}
+        if not self._every:
+            arrays["anchors"] = self._anchors
+        write_router(folder, about, arrays, {BANK: self._bank.path})
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder, documents: Documents = lambda _: None) -> SimilarityRouter:
@@ -191,7 +208,7 @@ class SimilarityRouter:
             router.labels, router._texts, router._of = about["labels"], about["texts"], about["of"]
             router.weighing = Weighing(**about["calibration"])
             router._vectors, router._votes, router._left_out = (arrays[name] for name in ("vectors", "votes", "left_out"))
-            router._anchors = arrays.get("centroids", router._vectors[: len(router._votes)])
+            router._anchors, router._bank = arrays.get("anchors", router._anchors), OnnxBank(folder / BANK)
         except (KeyError, TypeError, ValueError) as error:
             raise broken(folder, cls.kind, error) from None
         return router

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from shutil import rmtree
-from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any, Self
-from weakref import finalize
 
 import numpy as np
 
@@ -20,7 +17,7 @@ from core.errors import InputError
 from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples, class_weights
 from graph.routers.calibration import Floats, Ints
-from graph.routers.saved import broken, read_router, write_router
+from graph.routers.saved import broken, files_of, read_router, write_router
 from graph.routers.scored import ScoredRouter
 from graph.routers.votes import Votes, distrust_of, learn, tally
 from retrieval.encoder import MAX_TOKENS, Encoder, Vectors
@@ -97,8 +94,7 @@ class TransformerRouter(ScoredRouter):
             inside = examples.targets[held_out, -1] == 0
             self._threshold = float(np.quantile(before[inside, self._inside].max(axis=1), REFUSED))
         tuner.train(rows)
-        made = Path(mkdtemp(prefix="switchyard-router-"))
-        finalize(self, rmtree, made, ignore_errors=True)
+        made = files_of(self)
         tuner.export(made)
         if before is not None:
             write_bank(tuner.head, made / BANK)

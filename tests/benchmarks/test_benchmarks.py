@@ -37,7 +37,7 @@ def test_the_memory_of_workers(tmp_path):
 
 
 def test_bm25_of_drawn_words_scores_the_texts_that_hold_them():
-    lexical = growth.Lexical(growth.postings(1_000, np.random.default_rng(0)))
+    lexical = growth.postings(1_000, np.random.default_rng(0))
     common, rare = (np.count_nonzero(lexical.scores(word)) for word in ("w0", "w40"))
     assert common > rare > 0
     assert lexical.scores("w40").max() > lexical.scores("w0").max() > 0

@@ -108,8 +108,8 @@ def test_a_table_holds_what_the_report_says(tmp_path, monkeypatch):
     assert tables.filled(filled, tmp_path) == filled
 
 
-def test_the_document_holds_the_committed_results():
-    text = tables.DOCUMENT.read_text(encoding="utf-8")
+def test_the_documents_hold_the_committed_results():
+    text = "".join(document.read_text(encoding="utf-8") for document in tables.DOCUMENTS)
     assert tables.filled(text, tables.RESULTS) == text
     measured = {path.parent.name for path in tables.RESULTS.glob("*/report.json") if "targets" in json.loads(path.read_text())}
     assert measured <= set(tables.named(text))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from graph.routers.calibration import METHODS, Calibration, Floats, fit_calibration, log_loss, softmax
+from graph.routers.calibration import FLOOR, METHODS, Calibration, Floats, against_the_rest, fit_calibration, log_loss, softmax
 
 EYE = np.eye(3)
 
@@ -45,6 +45,16 @@ def test_bent_scores_take_a_staircase() -> None:
     found = fit_calibration(scores, targets)
     assert found.method == "isotonic"
     assert found.probabilities(np.array([[-1.0, 1.0], [-3.0, 3.0]]))[:, 1].tolist() == pytest.approx([0.5, 0.95], abs=0.06)
+
+
+def test_each_label_climbs_its_own_staircase() -> None:
+    curves = [[[-2.0, 1.0], [0.1, 0.4]], [[0.5], [0.7]], [[-30.0, 0.0, 30.0], [0.0, 0.5, 1.0]]]
+    scores = np.random.default_rng(0).normal(0, 8, (200, 3))
+    odds = against_the_rest(scores)
+    each = np.stack([np.interp(odds[:, n], *curve) for n, curve in enumerate(curves)], axis=1)
+    each = np.maximum(each, FLOOR)
+    found = Calibration("isotonic", curves=curves).probabilities(scores)
+    np.testing.assert_allclose(found, each / each.sum(axis=1, keepdims=True), atol=1e-9)
 
 
 def test_few_rows_teach_one_number() -> None:

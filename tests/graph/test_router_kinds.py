@@ -103,7 +103,7 @@ def test_saved_and_opened_it_says_the_same(router: Any, encoder: Encoder, tmp_pa
     found = opened(router, tmp_path / "router", encoder)
     assert (found.kind, found.labels) == (router.kind, router.labels)
     np.testing.assert_allclose(found.predict_proba(ASKED), router.predict_proba(ASKED), atol=1e-9)
-    assert {path.suffix for path in (tmp_path / "router").iterdir()} <= {".json", ".npy", ".ubj"}
+    assert {path.suffix for path in (tmp_path / "router").iterdir()} <= {".json", ".npy", ".onnx", ".ubj"}
     assert [path.name for path in tmp_path.iterdir()] == ["router"]
 
 

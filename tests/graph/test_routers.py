@@ -109,9 +109,9 @@ def test_saving_again_replaces_the_old_one_and_leaves_nothing_behind(router: Sim
 
 def test_no_pickle_is_written(router: SimilarityRouter, tmp_path: Path) -> None:
     router.save(tmp_path / "router")
-    assert {path.suffix for path in (tmp_path / "router").iterdir()} == {".json", ".npy"}
+    assert {path.suffix for path in (tmp_path / "router").iterdir()} == {".json", ".npy", ".onnx"}
     for path in (tmp_path / "router").glob("*.npy"):
-        assert np.load(path, allow_pickle=False).dtype == np.float32
+        assert np.load(path, allow_pickle=False).dtype in (np.float16, np.float32)
 
 
 def test_another_encoder_is_refused_with_the_command_that_mends_it(router: SimilarityRouter, encoder: Encoder, tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_documents_speak_for_what_no_example_mentions(encoder: Encoder, tmp_path
 
 def test_nearest_are_the_most_similar_examples_best_first(router: Router) -> None:
     near = router.nearest("brew green tea", 4)
-    assert (near[0].text, near[0].label, near[0].similarity) == ("brew green tea", "tea", pytest.approx(1.0, abs=1e-4))
+    assert (near[0].text, near[0].label, near[0].similarity) == ("brew green tea", "tea", pytest.approx(1.0, abs=5e-4))
     assert [n.similarity for n in near] == sorted((n.similarity for n in near), reverse=True)
     assert len({n.text for n in near}) == 4
     assert len(router.nearest("brew green tea", 99)) == len(TEXTS)
