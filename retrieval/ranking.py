@@ -110,8 +110,11 @@ def sentence_features(
     vector = encoder.encode([question])[0]
     cosines = np.concatenate([_cosines(p, reading, vector, encoder) for p, reading in zip(passages, readings, strict=True)])
     titles = encoder.encode([str(p["title"]) for p in passages]) @ vector
-    asked = dict.fromkeys(terms(question))
-    bags = [set(terms(sentence.text)) for _, _, sentence in split]
+    wanted = terms(question)
+    asked, pairs = dict.fromkeys(wanted), set(pairwise(wanted))
+    said = [terms(sentence.text) for _, _, sentence in split]
+    bags = [set(each) for each in said]
+    title_bags = [set(terms(str(p["title"]))) for p in passages]
     frequency = Counter(term for bag in bags for term in bag)
     rarity = {t: float(np.log(1 + len(bags) / (0.5 + frequency[t]))) for t in asked}
     total = sum(rarity.values()) or 1.0
@@ -120,7 +123,7 @@ def sentence_features(
         return sum(w for t, w in rarity.items() if t in bag) / total
 
     overlaps = [overlap(bag) for bag in bags]
-    with_title = [overlap(bag | set(terms(str(passages[n]["title"])))) for (n, _, _), bag in zip(split, bags, strict=True)]
+    with_title = [overlap(bag | title_bags[n]) for (n, _, _), bag in zip(split, bags, strict=True)]
     best = max(sentence.score for _, _, sentence in split)
     rows = []
     for at, (n, i, sentence) in enumerate(split):
@@ -135,7 +138,7 @@ def sentence_features(
                 overlaps[at],
                 with_title[at],
                 overlaps[at - 1] if i else 0.0,
-                _shared_bigrams(question, sentence.text),
+                len(pairs & set(pairwise(said[at]))) / max(1, len(pairs)),
                 len(bags[at] & set(asked)) / max(1, len(bags[at])),
                 *fits_kind(question, sentence.text),
                 1 / (1 + n),
@@ -158,13 +161,6 @@ def _cosines(passage: Mapping[str, Any], reading: Reading, vector: Vectors, enco
 def fits_kind(question: str, sentence: str) -> tuple[bool, ...]:
     """For number, date, name, cause and advice: whether the question asks for one and the sentence holds one."""
     return tuple(bool(asks.search(question) and holds.search(sentence)) for asks, holds in zip(_ASKS, _HOLDS, strict=True))
-
-
-def _shared_bigrams(question: str, sentence: str) -> float:
-    """Share of the question's pairs of neighbouring content words that stand in the sentence."""
-    asked, said = terms(question), terms(sentence)
-    pairs = set(pairwise(asked))
-    return len(pairs & set(pairwise(said))) / max(1, len(pairs))
 
 
 def needs_context(sentence: str) -> bool:

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 
+import faiss
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient
@@ -154,6 +155,20 @@ def test_a_saved_store_finds_the_same(store, rows, tmp_path):
         assert reopened.search(vector, 10)[0].tolist() == store.search(vector, 10)[0].tolist()
     ids = np.array([3, 1, 2])
     np.testing.assert_allclose(reopened.vectors(ids), store.vectors(ids), atol=1e-6)
+
+
+@pytest.mark.parametrize("crowd", [0, 150])
+def test_a_search_looks_at_as_many_vectors_where_they_crowd_as_where_they_do_not(rows, monkeypatch, crowd):
+    monkeypatch.setattr(module, "FLAT_LIMIT", 100)
+    monkeypatch.setattr(module, "PROBED", 6)
+    near_one = rows[0] + unit_rows(crowd, seed=12) / 20
+    store = FaissStore.build(np.concatenate([rows[crowd:], near_one / np.linalg.norm(near_one, axis=1, keepdims=True)]))
+    looked_at = []
+    for vector in [*rows[:3], *unit_rows(20, seed=13)]:
+        faiss.cvar.indexIVF_stats.reset()
+        store.search(vector, 5)
+        looked_at.append(faiss.cvar.indexIVF_stats.ndis)
+    assert looked_at == [6 * N // 40] * 23
 
 
 def test_above_the_limit_an_exact_store_stays_exact(rows, monkeypatch):
