@@ -3,7 +3,7 @@
 Usage: python -m benchmarks [--short] [--only NAME,...] [--peer PYTHON] [--results DIR]
 
 Each runs in a process of its own. --short: a few seconds of each, nothing written; else the results go to DIR/<name>, by default
-benchmarks/results, and from there into the tables of docs/performance.md. --peer: see benchmarks.routing. What needs $SWITCHYARD_DATA, or a
+benchmarks/results, and from there into the tables of the documents. --peer: see benchmarks.routing. What needs $SWITCHYARD_DATA, or a
 peer that is not installed, says so and is left out.
 Exit status 1 when one failed.
 """

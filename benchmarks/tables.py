@@ -1,8 +1,8 @@
-"""The tables of docs/performance.md, made from the committed results.
+"""The tables of the DOCUMENTS, made from the committed results.
 
 Usage: python -m benchmarks.tables [--write]
 
-In the document a table and its plots stand between `<!-- results: NAME -->` and `<!-- end -->`. --write: put the present results there;
+In a document a table and its plots stand between `<!-- results: NAME -->` and `<!-- end -->`. --write: put the present results there;
 else they are printed.
 """
 
@@ -16,23 +16,25 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-DOCUMENT = Path(__file__).parent.parent / "docs" / "performance.md"
+DOCUMENTS = tuple(Path(__file__).parent.parent / "docs" / name for name in ("performance.md", "feedback.md"))
 BLOCK = re.compile(r"(?<=<!-- results: )([\w-]+)( -->\n).*?(?=<!-- end -->)", re.S)
 
 
 def main() -> None:
     """Print the tables, or write them."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    options.add_argument("--write", action="store_true", help="into docs/performance.md")
+    options.add_argument("--write", action="store_true", help="into the documents")
     if options.parse_args().write:
         write()
     else:
-        print("\n".join(named(filled(DOCUMENT.read_text(encoding="utf-8"), RESULTS)).values()))
+        for document in DOCUMENTS:
+            print("\n".join(named(filled(document.read_text(encoding="utf-8"), RESULTS)).values()))
 
 
 def write() -> None:
-    """Put the present results into the document."""
-    DOCUMENT.write_text(filled(DOCUMENT.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
+    """Put the present results into the documents."""
+    for document in DOCUMENTS:
+        document.write_text(filled(document.read_text(encoding="utf-8"), RESULTS), encoding="utf-8")
 
 
 def filled(text: str, results: Path) -> str:

@@ -165,3 +165,21 @@ def test_a_data_set_of_the_hub(tmp_path, monkeypatch):
     assert read("owner/name@test").instructions[2].prompt == "owner/name test 2"
     with pytest.raises(InputError, match=r"^owner/away cannot be read from the Hugging Face hub: Couldn't reach the hub\. Try later\. "):
         read("owner/away")
+
+
+def test_a_data_set_as_the_library_itself_reads_it(tmp_path, monkeypatch):
+    """A folder of files stands in for the hub: its splits, its types, what is missing, and a split that is not there."""
+    pytest.importorskip("datasets", reason="needs the extra train: pip install 'switchyard[train]'")
+    folder = tmp_path / "owner" / "name"
+    folder.mkdir(parents=True)
+    columns = {"prompt": ["Why is tea bitter?", None, "How hot?"], "reference": [["tannins"], ["x"], ["80", "176"]], "id": [7, 8, 9]}
+    parquet.write_table(pa.table(columns), folder / "train-00000.parquet")
+    parquet.write_table(pa.table({"prompt": ["And white tea?"], "reference": [["75"]], "id": [10]}), folder / "test-00000.parquet")
+    monkeypatch.chdir(tmp_path)
+    found = read("owner/name@train")
+    assert fields(found) == [("7", "Why is tea bitter?", ("tannins",)), ("9", "How hot?", ("80", "176"))]
+    missing = "expected a field prompt; the fields are: prompt, reference, id. Rename one: --map prompt=THEIRS"
+    assert found.faults == [f"owner/name@train, line 2: {missing}"]
+    assert fields(read("owner/name@test")) == [("10", "And white tea?", ("75",))]
+    with pytest.raises(InputError, match=r"^owner/name@dev cannot be read from the Hugging Face hub: .*dev"):
+        read("owner/name@dev")
