@@ -4,6 +4,6 @@ RUN useradd --create-home switchyard && mkdir -p /state /app && chown switchyard
 USER switchyard
 WORKDIR /app
 COPY --chown=switchyard . .
-RUN make install && .venv/bin/pip install --no-cache-dir --constraint constraints.txt qdrant-client
+RUN make install && .venv/bin/pip install --no-cache-dir --constraint constraints.txt --editable ".[cpu,qdrant,tracing]"
 ENV PATH=/app/.venv/bin:$PATH
 CMD ["switchyard", "serve", "--host", "0.0.0.0"]

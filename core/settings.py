@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from core.errors import InputError
 
 ROOT = Path(__file__).resolve().parent.parent
+"""The checkout, or the folder that Switchyard is installed in."""
 PROVIDER_KEYS = {"openai": "OPENAI_API_KEY", "deepseek": "DEEPSEEK_API_KEY", "google_genai": "GOOGLE_API_KEY"}
 BASE_URLS = {"openai": "OPENAI_BASE_URL", "deepseek": "DEEPSEEK_BASE_URL", "google_genai": "GOOGLE_BASE_URL"}
 TRACING = ("LANGSMITH_TRACING", "LANGSMITH_API_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -128,6 +129,8 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     env |= {k: v for k, v in (os.environ if environ is None else environ).items() if v}
     home = Path(env.get("SWITCHYARD_HOME", ".switchyard")).expanduser()
     values: dict[str, Any] = _read_toml(home / "switchyard.toml")
+    if not (ROOT / "pyproject.toml").exists():
+        values.setdefault("indexes_dir", home / "indexes")  # nothing is built among installed packages
     values |= {field: env[name] for name, field in _FROM_ENV.items() if name in env}
     values["keys"] = {p: env[name] for p, name in PROVIDER_KEYS.items() if name in env}
     values |= {field: any(env.get(name, "").lower() not in ("", "0", "false") for name in names) for field, names in _TRACED.items()}

@@ -1,4 +1,4 @@
-"""Text from outside: what people, documents and models write."""
+"""Text from outside, which people, documents and models write, and numbers in words."""
 
 from __future__ import annotations
 
@@ -19,6 +19,11 @@ _UNSEEN = re.compile(
 def plain(text: str) -> str:
     """The text without what nobody sees, every end of a line a newline: it steers no terminal and hides no words from its reader."""
     return _UNSEEN.sub("", _LINE_END.sub("\n", text))
+
+
+def count(n: int, noun: str) -> str:
+    """`1 document`, `1,200 documents`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def dumps(value: Any, indent: int | None = None) -> str:

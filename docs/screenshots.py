@@ -1,4 +1,4 @@
-"""Makes the README's screenshots of the chat and the route lab in docs/images.
+"""Makes the screenshots of the chat, the route lab and the runs in docs/images.
 
 Run: python docs/screenshots.py
 Needs Debian's chromium. The conversations are real ones, held in a folder of their own and thrown away.
@@ -111,6 +111,16 @@ def shoot_lab(browser: Browser, address: str, name: str) -> None:
     save(page, name)
 
 
+def shoot_runs(browser: Browser, address: str, name: str) -> None:
+    """Open the newest run from the list, and save the picture of its decision."""
+    page = browser.new_page(viewport={"width": 1440, "height": 1400}, color_scheme="light", reduced_motion="reduce")
+    page.goto(f"{address}/runs")
+    page.get_by_role("link", name=QUESTION).click(timeout=60_000)
+    page.locator(".rp-back").wait_for(timeout=60_000)
+    page.get_by_role("button", name="Download as JSON").wait_for(timeout=60_000)
+    save(page, name)
+
+
 def save(page: Page, name: str) -> None:
     """Take the picture of a page from its top, and close it. Exits when the file is too large for a README."""
     # Neither the focus ring nor the hover of the clicks is part of the picture.
@@ -135,6 +145,7 @@ def main() -> None:
         shoot(browser, conversation, "chat-dark.png", TALL, "dark", background=True)
         shoot(browser, conversation, "chat-narrow.png", NARROW, "light", background=False)
         shoot_lab(browser, address, "lab.png")
+        shoot_runs(browser, address, "runs.png")
         browser.close()
 
 

@@ -20,10 +20,10 @@ from evaluation.cases import cases
 from evaluation.data import Judged, read_judged
 from evaluation.encoding import RememberingEncoder
 from evaluation.metrics import Floats, Ints, Rows, auroc, ece, mean, mean_defined, reliability, risk_at, risk_coverage
+from evaluation.response_confidence import ResponseConfidence
 from evaluation.results import Measures, Progress, Report, Result, result, silent
 from evaluation.rows import Mapped
 from evaluation.splits import Predict, Split, fold_numbers, folds, held_out, left_out, out_of_sample, within_folds
-from graph.response_confidence import ResponseConfidence
 from graph.response_signals import Responded
 from graph.services import Services
 

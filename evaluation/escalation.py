@@ -19,12 +19,12 @@ from core.types import Tier
 from evaluation.data import Pair, read_pairs
 from evaluation.encoding import RememberingEncoder
 from evaluation.metrics import Curve, Floats, Ints, Rows, apgr, auroc, cost_quality, cpt, mean, mean_curve, mean_defined
+from evaluation.response_confidence import ResponseConfidence
 from evaluation.results import Measures, Progress, Report, Result, result, silent
 from evaluation.rows import Mapped
 from evaluation.splits import Predict, Split, fold_numbers, folds, held_out, left_out, out_of_sample, within_folds
 from graph.difficulty import DifficultyRouter
 from graph.policy import Policy
-from graph.response_confidence import ResponseConfidence
 from graph.response_signals import Responded
 from graph.services import Services
 

@@ -1,7 +1,8 @@
 """What a prompt and a response tell about whether the response is acceptable, without passages and without a second model.
 
 `response_signals` gives named numbers: the calculation worked out again, where its numbers come from, hedging, repetition, length, and the
-log-probabilities of the tokens where the provider gives them. `graph.response_confidence` weighs them.
+log-probabilities of the tokens where the provider gives them. `graph.confidence` takes some of them beside its evidence from the
+passages; `evaluation.response_confidence` weighs them all on their own.
 """
 
 from __future__ import annotations

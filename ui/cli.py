@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import atexit
 import gc
 import os
 import sys
@@ -47,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and give its exit status: 0 done, 2 bad usage or bad input, 130 interrupted, 1 anything else."""
     # The libraries' many objects stay: looking through them for garbage again and again is a sixth of a short command's time.
     gc.set_threshold(50_000, 20, 20)
+    # Nor is there any use in a last look at the end of the process, which takes longer than answering a question.
+    atexit.register(gc.freeze)
     arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe that cannot show a character shows "?" instead of stopping the command.

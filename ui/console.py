@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from core.text import count as count
 from core.text import dumps
 from core.text import plain as plain
 
@@ -28,11 +29,6 @@ def shorten(text: str, limit: int) -> str:
     """One line of at most `limit` characters, cut between words."""
     line = " ".join(plain(text).split())
     return line if len(line) <= limit else f"{line[: limit - 1].rsplit(' ', 1)[0].rstrip(' ,;:')}…"
-
-
-def count(n: int, noun: str) -> str:
-    """`1 document`, `2 documents`."""
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def say(message: str, style: str = "") -> None:
@@ -85,7 +81,7 @@ def step(event: Mapping[str, Any]) -> str | None:
     if event["type"] == "passages":
         return "Answering …"
     if event["type"] == "draft_rejected":
-        return "Reading more …" if event["data"]["next"] == "retry" else "Asking the superior model …"
+        return {"retry": "Reading more …", "fallback": "Asking another model …"}.get(event["data"]["next"], "Asking the superior model …")
     return None
 
 

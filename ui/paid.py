@@ -34,13 +34,13 @@ Map = Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", h
 class Terms:
     """How the user wants it done; see the options above."""
 
-    concurrency: int = 8
-    rate: int = 600
-    fresh: bool = False
-    dry_run: bool = False
-    max_cost: float | None = None
-    yes: bool = False
-    json: bool = False
+    concurrency: int
+    rate: int
+    fresh: bool
+    dry_run: bool
+    max_cost: float | None
+    yes: bool
+    json: bool
 
 
 def spend(

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from core.text import count
 from server.markdown import Inert, sources
 from store.runs import Run
-from ui.chat.figures import counted
 from ui.chat.markup import Titles, who
 
 TITLE_CHARS = 120
@@ -24,7 +24,7 @@ def conversation_markdown(turns: Sequence[Run], titles: Titles) -> str:
     title = " ".join(turns[0].question.split())
     title = title if len(title) <= TITLE_CHARS else f"{title[: TITLE_CHARS - 1].rstrip()}…"
     begun = datetime.fromtimestamp(turns[0].created_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    head = f"# {Inert().feed(title)}\n\n{begun}, {counted(len(turns), 'turn')}"
+    head = f"# {Inert().feed(title)}\n\n{begun}, {count(len(turns), 'turn')}"
     return "\n\n---\n\n".join([head, *(_turn(run, titles) for run in turns)]) + "\n"
 
 

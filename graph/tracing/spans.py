@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from core.settings import Settings
 from graph.tracing.attributes import Attributes, of_model_call, of_node, of_turn
-from graph.tracing.runs import inside, is_node, was_left
+from graph.tracing.runs import Begun, Watcher, was_left
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
@@ -46,37 +45,24 @@ class _Open:
     answer: Mapping[str, Any] | None = None
 
 
-class Spans(BaseCallbackHandler):
-    """Begins and ends the spans. LangChain calls it from whatever thread a node runs in."""
-
-    run_inline = True  # in order, also for a graph that is run on an event loop
+class Spans(Watcher):
+    """Begins and ends the spans."""
 
     def __init__(self, tracer: Tracer, settings: Settings) -> None:
         self._tracer, self._settings = tracer, settings
         self._open: dict[UUID, _Open] = {}
 
-    def on_chain_start(
-        self,
-        serialized: dict[str, Any] | None,
-        inputs: Any,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: Sequence[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        name: str | None = None,
-        **_: Any,
-    ) -> None:
+    def begun(self, run: Begun, inputs: Any) -> None:
         """A turn or a node begins. What LangGraph runs in between (edges, the inside of a node) has no span of its own."""
-        around = self._open.get(parent_run_id) if parent_run_id else None
+        around = self._open.get(run.around) if run.around else None
         if around is None:
-            title, attributes = self._turn(name or "", inputs, metadata or {})
-        elif is_node(tags):
-            title, attributes = _node(name or "", metadata or {})
+            title, attributes = self._turn(run, inputs)
+        elif run.is_node:
+            title, attributes = _node(run)
         else:
-            self._open[run_id] = _Open(around.span, around.turn, own=False, started=0.0)
+            self._open[run.id] = _Open(around.span, around.turn, own=False, started=0.0)
             return
-        self._begin(title, attributes, run_id, around)
+        self._begin(title, attributes, run.id, around)
 
     def on_chat_model_start(
         self,
@@ -134,15 +120,15 @@ class Spans(BaseCallbackHandler):
         """A turn or a node failed, or its caller left."""
         self._end(run_id, {}, error)
 
-    def _turn(self, name: str, inputs: Any, metadata: dict[str, Any]) -> tuple[str, Attributes]:
-        attributes: Attributes = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": name}
-        if thread := metadata.get("thread_id"):
+    def _turn(self, run: Begun, inputs: Any) -> tuple[str, Attributes]:
+        attributes: Attributes = {"gen_ai.operation.name": "invoke_workflow", "gen_ai.workflow.name": run.name}
+        if thread := run.metadata.get("thread_id"):
             attributes["gen_ai.conversation.id"] = str(thread)
         messages = inputs.get("messages") if isinstance(inputs, dict) else None
         if self._settings.trace_content and messages and isinstance(messages[-1], BaseMessage):
             asked = {"role": "user", "parts": [{"type": "text", "content": messages[-1].text}]}
             attributes["gen_ai.input.messages"] = json.dumps([asked], ensure_ascii=False)
-        return f"invoke_workflow {name}", attributes
+        return f"invoke_workflow {run.name}", attributes
 
     def _begin(
         self, title: str, attributes: Attributes, run_id: UUID, around: _Open | None, kind: SpanKind = SpanKind.INTERNAL, spec: str = ""
@@ -168,11 +154,10 @@ class Spans(BaseCallbackHandler):
         run.span.end()
 
 
-def _node(name: str, metadata: dict[str, Any]) -> tuple[str, Attributes]:
+def _node(run: Begun) -> tuple[str, Attributes]:
     """An expert is an agent, and the node inside it that searches a retrieval; the others are called by their names."""
-    expert = inside(metadata)
-    if name == "retrieve" and expert:
-        return f"retrieval {expert}", {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": expert}
-    if "__pregel_push" in metadata.get("langgraph_triggers", ()):
-        return f"invoke_agent {name}", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": name}
-    return name, {}
+    if run.name == "retrieve" and run.expert:
+        return f"retrieval {run.expert}", {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": run.expert}
+    if "__pregel_push" in run.metadata.get("langgraph_triggers", ()):
+        return f"invoke_agent {run.name}", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": run.name}
+    return run.name, {}

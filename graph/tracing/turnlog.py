@@ -11,13 +11,11 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler
-
-from graph.tracing.runs import inside, is_node, was_left
+from graph.tracing.runs import Begun, Watcher, was_left
 
 LOGGER = logging.getLogger("switchyard.turns")
 _PLAIN = re.compile(r"[\w.:/@+,-]+", re.ASCII)
@@ -40,10 +38,8 @@ def set_up(form: Literal["text", "json", "off"] | None) -> None:
     LOGGER.setLevel(logging.INFO if form != "off" else logging.CRITICAL)
 
 
-class TurnLog(BaseCallbackHandler):
+class TurnLog(Watcher):
     """Writes the line when a turn ends. A turn whose caller leaves has the outcome `left`, one that waits for its user `interrupted`."""
-
-    run_inline = True  # in order, also for a graph that is run on an event loop
 
     @property
     def ignore_chat_model(self) -> bool:
@@ -53,26 +49,15 @@ class TurnLog(BaseCallbackHandler):
     def __init__(self) -> None:
         self._turns: dict[UUID, _Turn] = {}
 
-    def on_chain_start(
-        self,
-        serialized: dict[str, Any] | None,
-        inputs: Any,
-        *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        tags: Sequence[str] | None = None,
-        metadata: dict[str, Any] | None = None,
-        name: str | None = None,
-        **_: Any,
-    ) -> None:
+    def begun(self, run: Begun, inputs: Any) -> None:
         """Start the clock of a turn, or of a node."""
-        turn = self._turns.get(parent_run_id) if parent_run_id else None
+        turn = self._turns.get(run.around) if run.around else None
         if turn is None:
-            turn = self._turns[run_id] = _Turn(run_id, metadata or {})
+            turn = self._turns[run.id] = _Turn(run.id, run.metadata)
         else:
-            self._turns[run_id] = turn
-            if is_node(tags):
-                turn.begin(run_id, f"{inside(metadata)}.{name}".lstrip("."))
+            self._turns[run.id] = turn
+            if run.is_node:
+                turn.begin(run.id, f"{run.expert}.{run.name}".lstrip("."))
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: Any) -> None:
         """Stop the clock, and write the line at the end of the turn."""

@@ -50,11 +50,12 @@ def run(capsys):
 
 @pytest.fixture
 def switchyard(run, monkeypatch, tiny, tiny_settings):
-    """`run` over the tiny experts in a wide terminal, their indexes built."""
+    """`run` over the tiny experts in a wide terminal, their indexes built, router and safety rules learnt."""
     monkeypatch.setenv("COLUMNS", "200")
     for name in tiny.experts:
         tiny.index(name)
     tiny.router()
+    _ = tiny.safety
     point_at(monkeypatch, tiny_settings)
     return run
 

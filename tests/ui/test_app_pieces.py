@@ -172,6 +172,9 @@ def test_a_draft_is_shown_as_it_comes_and_replaced_by_the_answer() -> None:
     page = shown(route, ("draft_token", "Per"), ("draft_rejected", {"reason": "the passages do not answer", "next": "superior"}))
     assert [element.value for element in page.markdown] == []
     assert "Not sure enough (the passages do not answer), asking the superior model" in page.get("html")[0].proto.body
+    page = shown(route, ("draft_token", "Per"), ("draft_rejected", {"reason": "openai:weak did not finish", "next": "fallback"}))
+    assert [element.value for element in page.markdown] == []
+    assert "openai:weak did not finish, fell back to another model: answering" in page.get("html")[0].proto.body
     page = shown(route, ("draft_token", "Perhaps"), ("token", "Two minutes. [1]"))
     assert [element.value for element in page.markdown] == ["Two minutes.\u00a0[1](#source-pending-1)"]
 

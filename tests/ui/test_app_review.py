@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from core.pictures import open_pictures
+from graph.api import events
 from graph.services import Services
+from graph.state import Context
 from store.runs import thread_runs, threads
+from tests.pictures import picture
 from tests.ui.test_app import QUESTION, Open, ask, html, open_page  # noqa: F401  # the page over given services
+from ui.chat.turn import GONE
 
 
 def test_a_route_is_accepted_by_a_click(tiny: Services, open_page: Open) -> None:  # noqa: F811
@@ -29,6 +34,45 @@ def test_another_expert_is_chosen_and_another_question_gives_up(tiny: Services, 
     page.button(key="review-ask").click().run()
     (thread,) = threads(tiny.engine)
     assert [(run.question, run.answer["expert"]) for run in thread_runs(tiny.engine, thread.thread_id)] == [(QUESTION, "bees")]
+
+
+def test_a_route_that_waits_is_offered_again_when_the_page_is_opened_anew(tiny: Services, open_page: Open) -> None:  # noqa: F811
+    before = open_page(tiny)
+    before.toggle(key="review-routes").set_value(True).run()
+    ask(before, QUESTION)
+    thread = "".join(before.query_params["thread"])
+    page = open_page(tiny, thread)
+    assert "This would go to <b>Tea</b>. Who should answer?" in html(page)
+    assert f'tabindex="0">{QUESTION}</div>' in html(page)
+    page.selectbox(key="review-choice").select("bees").run()
+    page.button(key="review-ask").click().run()
+    assert [(run.question, run.answer["expert"]) for run in thread_runs(tiny.engine, thread)] == [(QUESTION, "bees")]
+    assert "Who should answer?" not in html(open_page(tiny, thread))
+
+
+def test_a_route_of_a_follow_up_waits_below_the_turns_before_it(tiny: Services, open_page: Open) -> None:  # noqa: F811
+    before = ask(open_page(tiny), QUESTION)
+    before.toggle(key="review-routes").set_value(True).run()
+    ask(before, "And black tea?")
+    page = open_page(tiny, "".join(before.query_params["thread"]))
+    said = html(page)
+    assert said.index(QUESTION) < said.index("And black tea?") < said.index("Who should answer?")
+    page.button(key="new-chat").click().run()
+    assert "Who should answer?" not in html(page)
+
+
+def test_a_route_of_an_owner_is_offered_to_nobody_here(tiny: Services, open_page: Open) -> None:  # noqa: F811
+    *_, last = events(QUESTION, Context(review=True, owner="ann"), "ann:t", tiny)
+    assert last["type"] == "review"
+    page = open_page(tiny, "ann:t")
+    assert "Who should answer?" not in html(page)
+    assert "thread" not in page.query_params
+
+
+def test_a_picture_that_was_not_kept_is_said_to_be_gone(tiny: Services, open_page: Open) -> None:  # noqa: F811
+    *_, last = events(QUESTION, Context(review=True, images=open_pictures([picture()])), "t", tiny)
+    assert last["type"] == "review"
+    assert GONE in html(open_page(tiny, "t"))
 
 
 def test_nobody_is_asked(tiny: Services, open_page: Open) -> None:  # noqa: F811

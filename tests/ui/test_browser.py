@@ -113,3 +113,26 @@ def test_an_answer_is_rated_and_corrected_with_the_keyboard_alone(address: str) 
         page.get_by_role("button", name="Correct").press("Enter")
         expect(page.get_by_label("A better answer")).to_have_value("Three minutes.")
         browser.close()
+
+
+def test_a_route_that_waits_is_still_there_after_a_reload(address: str) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        page.get_by_text("Review the route").click()
+        field = page.get_by_test_id("stChatInputTextArea")
+        field.fill("How long does green tea steep?")
+        field.press("Enter")
+        asked = page.get_by_text("This would go to Tea. Who should answer?")
+        expect(asked).to_be_visible(timeout=90_000)
+        page.reload()
+        expect(asked).to_be_visible(timeout=60_000)
+        expect(page.locator(".sy-question")).to_have_text("How long does green tea steep?")
+        page.get_by_role("button", name="Ask", exact=True).click()
+        expect(page.locator(".sy-why")).to_be_visible(timeout=60_000)
+        expect(asked).to_have_count(0)
+        browser.close()

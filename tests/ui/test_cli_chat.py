@@ -78,6 +78,9 @@ def test_the_view_shows_drafts_dim_and_drops_rejected_ones():
     assert (view.rendered().plain, view.rendered().style) == ("Honey [31mis", "dim")
     view.take({"type": "draft_rejected", "data": {"reason": "low", "next": "superior"}})
     assert view.rendered().plain == "Asking the superior model …"
+    view.take({"type": "draft_token", "data": "Honey"})
+    view.take({"type": "draft_rejected", "data": {"reason": "fake:x did not finish", "next": "fallback"}})
+    assert view.rendered().plain == "Asking another model …"
     view.take({"type": "token", "data": "Honey is sweet."})
     assert (view.rendered().plain, view.rendered().style) == ("Honey is sweet.", "")
 

@@ -35,9 +35,9 @@ class Recipe:
     answer_weight, null_weight: what the losses of "does it answer" and of "no answer here" count beside those of order and place.
     """
 
-    epochs: int = 4
+    epochs: int = 2
     questions: int = 8
-    wrong: int = 2
+    wrong: int = 3
     rate: float = 1e-4
     decay: float = 0.01
     answer_weight: float = 0.3

@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.pictures import MOST_BYTES, Picture
 from experts.discovery import Expert
+from graph.api import waiting
 from graph.services import Services
 from graph.state import Context
 from store.feedback import feedback_of_runs
@@ -59,6 +60,8 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
 def stored_turns(shared: Services) -> list[Run]:
     """The open conversation's turns. Those that belong to an owner are not for this page, which has no log-in."""
     thread = state.thread()
+    if state.turned() and thread and not state.pending() and (waits := waiting(thread, None, shared)):
+        state.offer_again(*waits)
     if not thread:
         return []
     found = [run for run in thread_runs(shared.engine, thread) if run.owner is None]

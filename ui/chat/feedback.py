@@ -40,7 +40,10 @@ def draw(shared: Services, run: Run, titles: Titles, given: Feedback | None) -> 
             if sources := _sources(run):
                 name, key = sources.__getitem__, keys["sources"]
                 st.pills("Wrong sources", list(sources), selection_mode="multi", format_func=name, key=key, on_change=_save, args=args)
-            st.text_area("A better answer", max_chars=MAX_TEXT_CHARS, height=110, key=keys["text"], on_change=_save, args=args)
+            hint = "Saved when you leave the field"
+            st.text_area(
+                "A better answer", max_chars=MAX_TEXT_CHARS, height=110, placeholder=hint, key=keys["text"], on_change=_save, args=args
+            )
         st.html(_status(run, given))
 
 

@@ -62,11 +62,6 @@ def seconds(milliseconds: float) -> str:
     return "< 0.1 s" if milliseconds < 50 else f"{milliseconds / 1000:.1f} s"
 
 
-def counted(n: int, noun: str) -> str:
-    """`1 turn`, `2 turns`, `1,200 turns`."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
 def tokens(answer: Mapping[str, Any]) -> int:
     """Tokens that a turn's models read and wrote."""
     return sum(use["input_tokens"] + use["output_tokens"] for use in answer["models"])

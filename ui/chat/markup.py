@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import quote
 
 from core.pictures import read_mark
+from core.text import count
 from core.types import OUT_OF_SCOPE, Outcome
-from ui.chat.figures import UNKNOWN_PRICE, counted, money, percent, seconds, signal, spoken, tokens
+from ui.chat.figures import UNKNOWN_PRICE, money, percent, seconds, signal, spoken, tokens
 from ui.chat.text import highlighted
 
 NEAREST = 3
@@ -174,7 +175,7 @@ def _ledger(answer: Answer) -> str:
     head = "".join(f'<th scope="col">{name}</th>' for name in ("Model", "Tier", "Read", "Written", "Cost", "Time"))
     always = answer["cost_always_superior_usd"]
     instead = UNKNOWN_PRICE if always is None else money(always)
-    total = f"{counted(tokens(answer), 'token')}, {money(answer['cost_usd'])}. With the superior model at once: {instead}."
+    total = f"{count(tokens(answer), 'token')}, {money(answer['cost_usd'])}. With the superior model at once: {instead}."
     table = f'<div class="sy-scroll" tabindex="0"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     return f"{table}<p>{escape(total)}</p>"
 

@@ -8,6 +8,7 @@ from html import escape
 
 import streamlit as st
 
+from core.text import count
 from core.types import Tier
 from graph.api import forget
 from graph.services import Services
@@ -69,7 +70,7 @@ def _model(shared: Services) -> str | None:
 
 def _meter(answers: Sequence[Answer]) -> None:
     """Tokens and cost of the open conversation, against always asking the superior model."""
-    used = f"{figures.counted(len(answers), 'turn')}, {figures.counted(sum(map(figures.tokens, answers)), 'token')}"
+    used = f"{count(len(answers), 'turn')}, {count(sum(map(figures.tokens, answers)), 'token')}"
     st.html(f'<div class="sy-side sy-meter"><p><b>This conversation</b></p><p>{used}</p><p>{escape(figures.saving(answers))}</p></div>')
 
 
@@ -112,7 +113,7 @@ def _row(shared: Services, thread: Thread) -> None:
 
 @st.dialog("Delete this conversation?")
 def _confirm(shared: Services, thread: Thread) -> None:
-    st.markdown(f"**{label(thread.title, limit=200)}** and its {figures.counted(thread.turns, 'turn')} will be gone for good.")
+    st.markdown(f"**{label(thread.title, limit=200)}** and its {count(thread.turns, 'turn')} will be gone for good.")
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", key="confirm-delete", on_click=_delete, args=(shared, thread.thread_id)):
             st.rerun()

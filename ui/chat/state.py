@@ -10,7 +10,7 @@ from typing import Any
 import streamlit as st
 
 from core.errors import InputError
-from core.pictures import Picture, open_pictures, thumbnail
+from core.pictures import Picture, open_pictures, read_mark, thumbnail
 
 INPUT = "question"
 """Key of the input field."""
@@ -18,6 +18,7 @@ _PENDING = "pending"
 _THREAD = "thread"
 _LEFT = "left"
 _HIDDEN = "hidden"
+_LOOKED = "looked"
 _ALL_THREADS = "all"
 _THUMBNAILS = "thumbnails"
 MOST_TURNS_WITH_PICTURES = 50
@@ -27,7 +28,7 @@ MOST_TURNS_WITH_PICTURES = 50
 class Pending:
     """A question without an answer yet. `problem`: why it has none; None asks it now.
 
-    offered: the route that waits for the user's `choice`, as in the event `review`.
+    offered: the route that waits for the user's `choice`, as in the event `review`; gone: its pictures were not kept until now.
     """
 
     question: str
@@ -37,6 +38,7 @@ class Pending:
     thumbnails: Sequence[str] = ()
     offered: Mapping[str, Any] | None = None
     choice: str | None = None
+    gone: bool = False
 
 
 def thread() -> str | None:
@@ -79,6 +81,18 @@ def offer(offered: Mapping[str, Any]) -> None:
     if found := pending():
         found.offered, found.thread, found.problem = offered, offered["thread_id"], None
         open_thread(offered["thread_id"])
+
+
+def offer_again(question: str, offered: Mapping[str, Any]) -> None:
+    """Have a stored question, whose route still waits, be the pending one. Nothing keeps its pictures."""
+    words, _ = read_mark(question)
+    st.session_state[_PENDING] = Pending(words, thread(), offered=offered, gone=words != question)
+
+
+def turned() -> bool:
+    """Whether the page has just turned to the open conversation, or was loaded with it."""
+    before, st.session_state[_LOOKED] = st.session_state.get(_LOOKED), thread()
+    return before != thread()
 
 
 def decide(choice: str) -> None:

@@ -20,6 +20,7 @@ from ui.chat import markup, review, state, text
 UNSETTLED = "source-pending"
 """Where markers lead while the sources are not settled: nowhere, but they already look like markers."""
 STOPPED = "Stopped before the answer was complete. Nothing was stored."
+GONE = "The picture that came with it was not kept: ask again with it if the answer depends on it."
 REDRAW_S = 0.06
 """A growing text is drawn at most this often: each drawing sends the whole of it."""
 
@@ -33,6 +34,8 @@ def draw(shared: Services, context: Context, pending: state.Pending, titles: mar
             _draw_problem(pending.problem, "problem")
             return
         if pending.offered and pending.choice is None:
+            if pending.gone:
+                st.html(f'<div class="sy-notice">{GONE}</div>')
             review.draw(pending.offered, titles)
             return
         # Until the answer is here, an interruption of any kind leaves this behind; the stylesheet shows it once nothing runs any more.
@@ -124,9 +127,13 @@ class Screen:
         elif kind == "passages":
             self._say(f"reading {len(data)} passages …")
         elif kind == "draft_rejected":
-            again = "asking the superior model" if data["next"] == "superior" else "asking again"
-            self._before = f"Not sure enough ({data['reason']}), {again}: "
-            self._say("searching …")
+            if data["next"] == "fallback":
+                self._before = f"{data['reason']}, fell back to another model: "
+                self._say("answering …")
+            else:
+                again = "asking the superior model" if data["next"] == "superior" else "asking again"
+                self._before = f"Not sure enough ({data['reason']}), {again}: "
+                self._say("searching …")
         self._settle()
 
     def _settle(self) -> None:

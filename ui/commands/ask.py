@@ -51,10 +51,13 @@ def ask(
         raise InputError("--review asks somebody about one route, and the rows of --input are many: leave --review out.")
     one_or_many("" if image and question is None else question, input_, output, json_)
     images = open_pictures(image or [], files=True)
-    from graph.services import services
-    from graph.state import AUTO, Context
+    from graph.services import AUTO, services
 
     shared = services()
+    with shared.opening():
+        import graph.api  # noqa: F401  # LangGraph and SQLAlchemy, which the opening does not wait for
+    from graph.state import Context
+
     if model and model != AUTO:
         shared.model(model)
     context = Context(expert=expert, model=model, escalate=not no_escalate, images=images, review=review)

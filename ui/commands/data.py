@@ -13,6 +13,7 @@ from ui.console import OUT, count, plain, say, shorten
 from ui.paid import AsJson, BatchSize, Concurrency, DryRun, Fresh, Limit, Map, MaxCost, Rate, Terms, Yes
 
 if TYPE_CHECKING:
+    from training.building.labelling import Examples
     from training.judgements import Judgement, Models, Question, WinRate
 
 app = typer.Typer(
@@ -20,6 +21,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Make training data: clean splits of questions, answers of many models, labels of difficulty.",
 )
+Judgements = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-judgements", metavar="FILE", help="Pairwise judgements as in lmsys/mt_bench_human_judgments: JSONL, JSON, CSV or Parquet."
+    ),
+]
 SHOWN = 5
 
 
@@ -95,14 +102,7 @@ def label(
     prompts: Annotated[
         str | None, typer.Argument(metavar="FILE|NAME", help="With --with: prompts, or a chat log as in lmsys/lmsys-chat-1m.")
     ] = None,
-    judgements: Annotated[
-        Path | None,
-        typer.Option(
-            "--from-judgements",
-            metavar="FILE",
-            help="Pairwise judgements as in lmsys/mt_bench_human_judgments: JSONL, JSON, CSV or Parquet.",
-        ),
-    ] = None,
+    judgements: Judgements = None,
     model: Annotated[
         str | None, typer.Option("--with", metavar="SPEC", help="Label prompts by asking this model; judgements are its examples.")
     ] = None,
@@ -132,17 +132,22 @@ def label(
             raise InputError("Expected --from-judgements FILE, or prompts to label: switchyard data label FILE --with SPEC")
         _from_judgements(judgements, models, output or home / "judgements")
         return
-    from training.building.labelling import Examples, read_examples
     from ui import building
 
-    if judgements:
-        _, _, _, ranked = _ranked(judgements, models)
-        examples = Examples.of([(question.prompt, question.label) for question in ranked])
-    else:
-        examples = read_examples(home / "judgements" / "labels.jsonl")
+    examples = _examples(judgements, models, home)
     found = building.read(prompts, map_ or [], limit)
     terms = Terms(concurrency, rate, fresh, dry_run, max_cost, yes, json)
     building.label(prompts, found, model, examples, output or home / "labels" / Path(prompts).stem, batch_size, terms)
+
+
+def _examples(judgements: Path | None, models: Path | None, home: Path) -> Examples:
+    """What the labelling model is shown: of these judgements, or of those that were labelled last."""
+    from training.building.labelling import Examples, read_examples
+
+    if not judgements:
+        return read_examples(home / "judgements" / "labels.jsonl")
+    _, _, _, ranked = _ranked(judgements, models)
+    return Examples.of([(question.prompt, question.label) for question in ranked])
 
 
 def _ranked(judgements: Path, models: Path | None) -> tuple[list[Judgement], dict[str, int], Models, list[Question]]:

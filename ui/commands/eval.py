@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from core.errors import InputError
-from ui.console import OUT, bars
-
-if TYPE_CHECKING:
-    from evaluation.results import Report
+from ui.console import bars
+from ui.measuring import Candidates, Corpus, Folder, Group, Json, Map, Qrels, Train, check_pair, command_line, hand_over, kinds
 
 app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="Measure routing, retrieval, answers, conversation, confidence, abstention and escalation, on shipped or your own questions.",
 )
-Corpus = Annotated[Path | None, typer.Option(help='Passages, JSON lines {"_id", "title", "text"}.')]
-Candidates = Annotated[
-    int | None,
-    typer.Option(
-        min=1, help="So many of the passages that are found go to the reader, who puts the best ones first; what is served by default."
-    ),
-]
-Map = Annotated[
-    list[str] | None,
-    typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files, or fetch one from inside: a.b; may be repeated."),
-]
-Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows of one value of it are never fitted on and judged both.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, every wrong item included.")]
-Folder = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Also write report.json, report.html and the plots there.")]
 
 
 @app.command()
@@ -52,16 +34,16 @@ def routing(
 
     if train and not test:
         raise InputError("Expected a test file beside --train. Run: switchyard eval routing TEST.jsonl --train TRAIN.jsonl")
-    command = _command("routing", test, ("--train", train), ("--router", router), maps=map_)
+    command = command_line("routing", test, ("--train", train), ("--router", router), maps=map_)
     with bars() as show:
-        found = evaluate(services(), command, test=test, train=train, routers=_kinds(router), mapping=parse_map(map_ or []), progress=show)
-    _hand_over([found], json_, report)
+        found = evaluate(services(), command, test=test, train=train, routers=kinds(router), mapping=parse_map(map_ or []), progress=show)
+    hand_over([found], json_, report)
 
 
 @app.command()
 def retrieval(
     corpus: Corpus = None,
-    qrels: Annotated[Path | None, typer.Option(help='Questions, JSON lines {"qid", "question", "passage_id"}.')] = None,
+    qrels: Qrels = None,
     candidates: Candidates = None,
     map_: Map = None,
     json_: Json = False,
@@ -73,18 +55,18 @@ def retrieval(
     from graph.nodes.expert import CANDIDATES
     from graph.services import services
 
-    _check_pair(corpus, qrels)
+    check_pair(corpus, qrels)
     given = [("--corpus", corpus), ("--qrels", qrels), ("--candidates", str(candidates) if candidates else None)]
-    command, maps, count = _command("retrieval", None, *given, maps=map_), parse_map(map_ or []), candidates or CANDIDATES
+    command, maps, count = command_line("retrieval", None, *given, maps=map_), parse_map(map_ or []), candidates or CANDIDATES
     with bars() as show:
         found = evaluate(services(), command, corpus=corpus, qrels=qrels, candidates=count, mapping=maps, progress=show)
-    _hand_over([found], json_, report)
+    hand_over([found], json_, report)
 
 
 @app.command()
 def answers(
     corpus: Corpus = None,
-    qrels: Annotated[Path | None, typer.Option(help='Questions, JSON lines {"qid", "question", "passage_id", "answers"}.')] = None,
+    qrels: Qrels = None,
     candidates: Candidates = None,
     oracle: Annotated[bool, typer.Option("--oracle", help="Give the reader the right passage instead of searching for it.")] = False,
     judge: Annotated[
@@ -101,11 +83,11 @@ def answers(
     from graph.nodes.expert import CANDIDATES
     from graph.services import services
 
-    _check_pair(corpus, qrels)
+    check_pair(corpus, qrels)
     if (oracle or candidates) and not corpus:
         raise InputError("Expected files beside --oracle and --candidates. Run: switchyard eval answers --corpus C.jsonl --qrels Q.jsonl")
     given = [("--corpus", corpus), ("--qrels", qrels), ("--candidates", str(candidates) if candidates else None), ("--judge", judge)]
-    command = _command("answers", None, *given, maps=map_) + (" --oracle" if oracle else "")
+    command = command_line("answers", None, *given, maps=map_) + (" --oracle" if oracle else "")
     maps, count = parse_map(map_ or []), candidates or CANDIDATES
     with bars() as show:
         if corpus and qrels:
@@ -114,13 +96,13 @@ def answers(
             )
         else:
             found = own.evaluate(services(), command, judge=judge, progress=show)
-    _hand_over([found], json_, report)
+    hand_over([found], json_, report)
 
 
 @app.command()
 def escalation(
     data: Annotated[Path, typer.Argument(help='Prompts with both models\' scores, JSON lines {"prompt", "weak_score", "strong_score"}.')],
-    train: Annotated[Path | None, typer.Option(help="Fit on this file, of the same form, instead of by cross-validation.")] = None,
+    train: Train = None,
     group: Group = None,
     router: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of difficulty router; the quick ones by default.")] = None,
     map_: Map = None,
@@ -132,17 +114,17 @@ def escalation(
     from evaluation.escalation import evaluate
     from graph.services import services
 
-    command = _command("escalation", data, ("--train", train), ("--group", group), ("--router", router), maps=map_)
-    names, maps = _kinds(router), parse_map(map_ or [])
+    command = command_line("escalation", data, ("--train", train), ("--group", group), ("--router", router), maps=map_)
+    names, maps = kinds(router), parse_map(map_ or [])
     with bars() as show:
         found = evaluate(services(), command, data, train=train, group=group, kinds=names, mapping=maps, progress=show)
-    _hand_over([found], json_, report)
+    hand_over([found], json_, report)
 
 
 @app.command()
 def recommendation(
     data: Annotated[Path, typer.Argument(help='Prompts with the scores of several models, JSON lines {"prompt", "scores": {model: x}}.')],
-    train: Annotated[Path | None, typer.Option(help="Fit on this file, of the same form, instead of by cross-validation.")] = None,
+    train: Train = None,
     group: Group = None,
     kind: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of recommender; the quick ones by default.")] = None,
     prices: Annotated[Path | None, typer.Option(help="Your price list (as llms/prices.toml), for costs that the file lacks.")] = None,
@@ -158,15 +140,13 @@ def recommendation(
 
     own = [("--train", train), ("--group", group), ("--kind", kind), ("--prices", prices)]
     command, maps, listed = (
-        _command("recommendation", data, *own, maps=map_),
+        command_line("recommendation", data, *own, maps=map_),
         parse_map(map_ or []),
         read_prices(prices) if prices else None,
     )
     with bars() as show:
-        found = evaluate(
-            services(), command, data, train=train, group=group, kinds=_kinds(kind), prices=listed, mapping=maps, progress=show
-        )
-    _hand_over([found], json_, report)
+        found = evaluate(services(), command, data, train=train, group=group, kinds=kinds(kind), prices=listed, mapping=maps, progress=show)
+    hand_over([found], json_, report)
 
 
 @app.command()
@@ -174,7 +154,7 @@ def confidence(
     data: Annotated[
         Path | None, typer.Argument(help='Judged responses, JSON lines {"prompt", "response", "correct"}.', show_default=False)
     ] = None,
-    train: Annotated[Path | None, typer.Option(help="Fit on this file, of the same form, instead of by cross-validation.")] = None,
+    train: Train = None,
     group: Group = None,
     map_: Map = None,
     json_: Json = False,
@@ -187,10 +167,10 @@ def confidence(
 
     if (train or group) and not data:
         raise InputError("Expected a file of judged responses beside --train and --group. Run: switchyard eval confidence DATA.jsonl")
-    command = _command("confidence", data, ("--train", train), ("--group", group), maps=map_)
+    command = command_line("confidence", data, ("--train", train), ("--group", group), maps=map_)
     with bars() as show:
         found = evaluate(services(), command, data, train=train, group=group, mapping=parse_map(map_ or []), progress=show)
-    _hand_over([found], json_, report)
+    hand_over([found], json_, report)
 
 
 @app.command()
@@ -200,7 +180,7 @@ def abstention(
         typer.Argument(help='Questions with passages, JSON lines {"question", "passages": [...], "answerable"}.', show_default=False),
     ] = None,
     corpus: Corpus = None,
-    qrels: Annotated[Path | None, typer.Option(help='Questions, JSON lines {"qid", "question", "passage_id", "answers"}.')] = None,
+    qrels: Qrels = None,
     against: Annotated[Path | None, typer.Option(help="Also ask the questions of this other corpus, which answers none of them.")] = None,
     passages: Annotated[int, typer.Option(min=1, help="With --corpus: so many passages a question.")] = 1,
     map_: Map = None,
@@ -212,16 +192,16 @@ def abstention(
     from evaluation.data import parse_map
     from graph.services import services
 
-    _check_pair(corpus, qrels)
+    check_pair(corpus, qrels)
     if (data and corpus) or (against and not corpus):
         raise InputError("Expected a file, or --corpus and --qrels with or without --against. Run: switchyard eval abstention --help")
     own = [("--corpus", corpus), ("--qrels", qrels), ("--against", against), ("--passages", str(passages) if corpus else None)]
-    command, maps = _command("abstention", data, *own, maps=map_), parse_map(map_ or [])
+    command, maps = command_line("abstention", data, *own, maps=map_), parse_map(map_ or [])
     with bars() as show:
         found = evaluate(
             services(), command, data, corpus=corpus, qrels=qrels, against=against, count=passages, mapping=maps, progress=show
         )
-    _hand_over([found], json_, report)
+    hand_over([found], json_, report)
 
 
 @app.command()
@@ -238,10 +218,10 @@ def conversation(
     from evaluation.conversation import evaluate
     from graph.services import services
 
-    command = _command("conversation", file, ("--split", None if split == "test" else split))
+    command = command_line("conversation", file, ("--split", None if split == "test" else split))
     with bars() as show:
         found = evaluate(services(), command, file, split=split, progress=show)
-    _hand_over([found], json_, report)
+    hand_over([found], json_, report)
 
 
 @app.command("all")
@@ -253,41 +233,10 @@ def all_(json_: Json = False, report: Folder = None) -> None:
     shared = services()
     with bars() as show:
         found = [
-            routing.evaluate(shared, _command("routing"), progress=show),
-            retrieval.evaluate(shared, _command("retrieval"), progress=show),
-            answers.evaluate(shared, _command("answers"), progress=show),
-            confidence.evaluate(shared, _command("confidence"), progress=show),
-            abstention.evaluate(shared, _command("abstention"), progress=show),
+            routing.evaluate(shared, command_line("routing"), progress=show),
+            retrieval.evaluate(shared, command_line("retrieval"), progress=show),
+            answers.evaluate(shared, command_line("answers"), progress=show),
+            confidence.evaluate(shared, command_line("confidence"), progress=show),
+            abstention.evaluate(shared, command_line("abstention"), progress=show),
         ]
-    _hand_over(found, json_, report)
-
-
-def _command(suite: str, file: Path | None = None, *options: tuple[str, Path | str | None], maps: Sequence[str] | None = None) -> str:
-    """What to type for the same numbers."""
-    words = ["switchyard", "eval", suite, *([str(file)] if file else [])]
-    words += [word for name, value in options if value for word in (name, str(value))]
-    words += [word for pair in maps or [] for word in ("--map", pair)]
-    return shlex.join(words)
-
-
-def _kinds(listed: str | None) -> list[str]:
-    return [kind.strip() for kind in listed.split(",")] if listed else []
-
-
-def _check_pair(corpus: Path | None, qrels: Path | None) -> None:
-    if bool(corpus) != bool(qrels):
-        raise InputError(f"Expected --corpus and --qrels together; got only {'--corpus' if corpus else '--qrels'}.")
-
-
-def _hand_over(reports: Sequence[Report], as_json: bool, folder: Path | None) -> None:
-    from evaluation import report
-
-    if folder:
-        report.write(reports, folder)
-    if as_json:
-        print(report.as_json(reports))
-        return
-    for each in reports:
-        report.show(each, OUT)
-    if folder:
-        OUT.print(f"Written: {folder / 'report.html'}, report.json and the plots beside it.", soft_wrap=True)
+    hand_over(found, json_, report)

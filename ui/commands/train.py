@@ -40,7 +40,7 @@ def reader(
         Path | None, typer.Option(metavar="FILE", help="Text without questions, of the form of --corpus: it asks for its own sentences.")
     ] = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the reader goes; artifacts/reader, where it is used.")] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Over all questions.")] = 4,
+    epochs: Annotated[int, typer.Option(min=1, help="Over all questions.")] = 2,
     questions: Annotated[int, typer.Option(min=1, help="In a batch.")] = 8,
     rate: Annotated[float, typer.Option(min=0, help="The highest learning rate.")] = 1e-4,
     seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,

@@ -8,12 +8,12 @@ from pathlib import Path
 import streamlit as st
 
 from core.errors import InputError
+from core.text import count
 from core.types import OUT_OF_SCOPE
 from experts.discovery import out_of_scope
 from graph.nodes.prepare import clean_question
 from graph.services import Services, services
 from ui.chat import text
-from ui.chat.figures import counted
 from ui.lab import landscape, markup
 from ui.lab.collisions import Collision, collisions
 from ui.lab.examples import examples, passages, title
@@ -115,7 +115,7 @@ def _collisions(shared: Services, titles: markup.Titles) -> None:
         st.html('<p class="lab-none">None: no two examples of different labels lie that close.</p>')
         return
     more = f", the nearest {MOST_PAIRS} shown" if len(found) > MOST_PAIRS else ""
-    st.html(f'<p class="lab-small" role="status">{counted(len(found), "pair")}{more}</p>{markup.pairs(found[:MOST_PAIRS], titles)}')
+    st.html(f'<p class="lab-small" role="status">{count(len(found), "pair")}{more}</p>{markup.pairs(found[:MOST_PAIRS], titles)}')
 
 
 # The folder's name changes with every file that the experts' examples and documents come from.

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.errors import InputError
 from core.settings import ROOT
+from core.text import count
 from graph.services import services
-from ui.chat.figures import counted
 from ui.reports import markup
 from ui.reports.stored import HTML, folders, matching, plots, read
 
@@ -62,12 +62,12 @@ def _report(folder: Path) -> None:
 def _wrong(key: str, items: list[dict[str, object]], rows: int) -> None:
     if not items:
         return
-    st.html(markup.head("Wrong items", f"{counted(len(items), 'item')} of {rows:,} rows."))
+    st.html(markup.head("Wrong items", f"{count(len(items), 'item')} of {rows:,} rows."))
     words = st.text_input("Search the wrong items", key=f"search-{key}", placeholder="Words that an item holds")
     found = matching(items, words)
     shown = found[:MOST_WRONG]
     more = f", the first {MOST_WRONG} shown" if len(found) > MOST_WRONG else ""
-    st.html(f'<p class="rp-small" role="status">{counted(len(found), "item")}{more}</p>{markup.wrong(shown)}')
+    st.html(f'<p class="rp-small" role="status">{count(len(found), "item")}{more}</p>{markup.wrong(shown)}')
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from core.text import count
 from graph.recommendation import Estimate, Recommendation
-from ui.chat.figures import counted
 from ui.reports.catalogue import Entry
 from ui.reports.stored import Plot, Suite, System
 
@@ -122,7 +122,7 @@ def _model(entry: Entry, names: Sequence[str]) -> str:
         f"{escape(entry.price)}{dated}",
         "" if entry.quality is None else f"{entry.quality:.2f}",
         escape(usd(entry.cost_usd)) if entry.measured else "",
-        counted(entry.measured, "prompt") if entry.measured else "",
+        count(entry.measured, "prompt") if entry.measured else "",
     )
     # On a narrow screen each cell says itself what it is.
     named = "".join(f'<td data-name="{name}">{cell}</td>' for name, cell in zip(names, cells, strict=False))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from core.text import count
 from core.types import Outcome
 from evaluation.drift import TESTS, weeks
 from evaluation.drift_plot import plot
@@ -17,7 +18,6 @@ from store.feedback import Feedback, all_feedback, feedback_of_runs, verdicts
 from store.runs import Run, Turn, Wanted, find_run, turns
 from ui.chat import markup as chat
 from ui.chat import text
-from ui.chat.figures import counted
 from ui.reports import decision, markup
 from ui.reports.stored import Plot
 
@@ -60,7 +60,7 @@ def _list(shared: Services, titles: chat.Titles) -> None:
     found = [turn for turn in looked_at if _holds(turn, words or "")]
     more = f", the newest {SHOWN} shown" if len(found) > SHOWN else ""
     of = f" of the newest {LOOKED_AT:,}" if len(looked_at) == LOOKED_AT else ""
-    st.html(f'<p class="rp-small" role="status">{counted(len(found), "run")}{of}{more}</p>')
+    st.html(f'<p class="rp-small" role="status">{count(len(found), "run")}{of}{more}</p>')
     if found:
         st.html(decision.runs(found[:SHOWN], titles, **chosen))
 
