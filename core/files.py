@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from core.errors import StoreError
+
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file, and its folder. Whoever reads it, after a power cut too, finds the old one or the new. Raises OSError."""
@@ -22,3 +24,11 @@ def write_whole(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """`write_whole` of a JSON document. Raises OSError."""
     write_whole(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
+
+
+def make_home(home: Path) -> None:
+    """Make the folder that SWITCHYARD_HOME names. Raises StoreError."""
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"SWITCHYARD_HOME, {home}: expected a folder that can be written: {error.strerror}. Name one.") from None

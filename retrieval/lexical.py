@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.files import write_json
 from retrieval.text import terms
 
 K1, B = 0.9, 0.4
@@ -56,8 +55,8 @@ class Lexical:
         folder.mkdir(parents=True, exist_ok=True)
         for name in _ARRAYS:
             np.save(folder / _SCORES.format(name), self._scores[name])
-        write_json(folder / _VOCABULARY, self._vocabulary)
-        write_json(folder / _SIZE, {"num_docs": self._scores["num_docs"]})
+        for name, value in ((_VOCABULARY, self._vocabulary), (_SIZE, {"num_docs": self._scores["num_docs"]})):
+            (folder / name).write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
     def scores(self, question: str) -> NDArray[np.float32]:
         """BM25 of every passage, shape (n,), 0 where no word is shared."""

@@ -80,7 +80,7 @@ def _prepared(shared: State, who: Caller, body: ChatRequest, thread: str | None,
 
     def start(control: RunControl, tell: Tell) -> None:
         play = _play(services, question, chosen, body, thread and stored_name(who, thread))
-        with within(headers), Account(services, who) as account:
+        with within(headers, services.settings), Account(services, who) as account:
             last = play(control, tell if body.stream else unheard)
             if last["type"] == "answer":
                 account.pay(last["data"]["cost_usd"])

@@ -66,7 +66,8 @@ def learn(method: str, vectors: Vectors, targets: Floats, distrust: Floats, shar
 def tally(method: str, cosines: Vectors, votes: Floats32, sharpness: float) -> Floats:
     """Scores, shape (n, labels), of texts with `cosines` (n, m) to the anchors."""
     if method == "kernel":
-        return (kernel(cosines, sharpness) @ votes).astype(np.float64)
+        # In float64: the last digits of a sum in float32 depend on where in memory its terms happen to lie.
+        return kernel(cosines, sharpness).astype(np.float64) @ votes
     if method == "centroids":
         return cosines.astype(np.float64)
     found = np.empty((len(cosines), votes.shape[1]))

@@ -10,9 +10,11 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from importlib.util import find_spec
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from core.settings import Settings
 from graph.tracing.delivery import CLOSE_S, Once
 
 if TYPE_CHECKING:
@@ -30,9 +32,9 @@ def tracer() -> Tracer:
 
 
 @contextmanager
-def within(headers: Mapping[str, str]) -> Iterator[None]:
+def within(headers: Mapping[str, str], settings: Settings) -> Iterator[None]:
     """Turns inside belong to the trace that a request names, if any: W3C Trace Context, the headers traceparent and tracestate."""
-    if not _provider.cache_info().currsize:
+    if not settings.otlp or not find_spec("opentelemetry"):
         yield
         return
     from opentelemetry import context, propagate

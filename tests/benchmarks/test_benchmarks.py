@@ -96,7 +96,7 @@ def test_the_peak_of_a_process_is_its_own(tmp_path):
 
 
 def test_every_benchmark_is_run_with_all():
-    helpers = {"measured", "realistic", "tables", "feedback", "semantic_router_peer", "sentence_transformers_peer"}
+    helpers = {"measured", "realistic", "tables", "feedback", "ratings", "semantic_router_peer", "sentence_transformers_peer"}
     assert set(every.BENCHMARKS) == {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")} - helpers
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import InputError, UnknownNameError
+from core.files import make_home
 from core.pictures import open_pictures
 from ui.console import ERR, print_answer, print_json, step
 
@@ -54,6 +55,7 @@ def ask(
     from graph.services import AUTO, services
 
     shared = services()
+    make_home(shared.settings.home)
     with shared.opening():
         import graph.api  # noqa: F401  # LangGraph and SQLAlchemy, which the opening does not wait for
     from graph.state import Context

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from core.errors import StoreError, SwitchyardError, UnknownNameError
+from core.errors import SwitchyardError, UnknownNameError
+from core.files import make_home
 from core.pictures import Picture, open_pictures
 from core.types import Answer
 from ui.console import OUT, count, plain, print_answer, say, step
@@ -180,10 +181,7 @@ def _history(path: Path) -> Iterator[None]:
     except ImportError:
         yield
         return
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"SWITCHYARD_HOME, {path.parent}: expected a folder that can be written: {error.strerror}. Name one.") from None
+    make_home(path.parent)
     if path.exists():
         readline.read_history_file(path)
     readline.set_history_length(500)
