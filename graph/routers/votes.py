@@ -66,8 +66,7 @@ def learn(method: str, vectors: Vectors, targets: Floats, distrust: Floats, shar
 def tally(method: str, cosines: Vectors, votes: Floats32, sharpness: float) -> Floats:
     """Scores, shape (n, labels), of texts with `cosines` (n, m) to the anchors."""
     if method == "kernel":
-        # In float64: the last digits of a sum in float32 depend on where in memory its terms happen to lie.
-        return kernel(cosines, sharpness).astype(np.float64) @ votes
+        return (kernel(cosines, sharpness) @ votes).astype(np.float64)
     if method == "centroids":
         return cosines.astype(np.float64)
     found = np.empty((len(cosines), votes.shape[1]))
