@@ -111,11 +111,6 @@ def events(question: str, context: Context, thread: str | None = None, given: Se
     return told(turn(question, context, thread, given))
 
 
-def events_alone(messages: Sequence[AnyMessage], context: Context, given: Services) -> Iterator[Event]:
-    """As `events`, for a whole conversation that its caller keeps: its turn is stored, and no thread is."""
-    return told(lone_turn(messages, context, given))
-
-
 def resumed(choice: str, context: Context, thread: str, given: Services | None = None) -> Iterator[Event]:
     """`resume` with a context of one's own; see `events`."""
     return told(resumed_turn(choice, context, thread, given))
@@ -137,7 +132,7 @@ def turn(question: str, context: Context, thread: str | None = None, given: Serv
 
 
 def lone_turn(messages: Sequence[AnyMessage], context: Context, given: Services) -> Play:
-    """As `turn`, for a whole conversation that its caller keeps."""
+    """As `turn`, for a whole conversation that its caller keeps: its turn is stored, and no thread is."""
     # Nobody can come back to a route where nothing is kept.
     free = replace(context, review=False)
     return lambda control, tell: _played(without_memory(given), {"messages": list(messages)}, None, free, control, tell)

@@ -6,13 +6,15 @@ from collections.abc import Callable
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.runtime import RunControl
 
 from core.types import Outcome
-from graph.api import events_alone, run
+from graph.api import lone_turn, run
 from graph.clarifying import OPENING, asked_back, clarifying_question, is_vague, with_reply
 from graph.nodes.route import scored
 from graph.services import Services
 from graph.state import Context
+from graph.telling import unheard
 from tests.graph.conftest import GOOD, QUESTION, Table
 
 Make = Callable[..., Table]
@@ -85,6 +87,6 @@ def test_a_conversation_that_its_caller_keeps_goes_on_the_same_way(tiny: Service
     said = clarifying_question("how long?", tiny.experts.values())
     history = [HumanMessage("how long?"), AIMessage(said)]
     assert asked_back(history) == "how long?"
-    *_, last = events_alone([*history, HumanMessage("steeping black tea")], Context(), tiny)
+    last = lone_turn([*history, HumanMessage("steeping black tea")], Context(), tiny)(RunControl(), unheard)
     assert "four minutes" in last["data"]["answer"]
     assert asked_back([HumanMessage("how long?"), AIMessage("Two minutes.")]) is None

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
+from langgraph.runtime import RunControl
 
 from core.errors import ModelUnavailableError
-from graph.api import compiled, events_alone
+from graph.api import compiled, lone_turn
 from graph.prompts import HISTORY
 from graph.state import Context, State
 from graph.summary import KEPT, LINE_CHARS, MESSAGE_CHARS, SUMMARY_CHARS, SUMMED_UP, TASK, VERSION, WINDOW, recalled
+from graph.telling import unheard
 from store.runs import thread_runs
 from tests.graph.conftest import GOOD, QUESTION, Table
 
@@ -49,7 +51,7 @@ def test_what_leaves_the_window_is_summed_up(table: Make) -> None:
 
 def test_a_conversation_that_its_caller_keeps_is_summed_up_too(table: Make) -> None:
     t = table([GOOD])
-    list(events_alone([*talk(50), HumanMessage(QUESTION)], Context(), t.services))
+    lone_turn([*talk(50), HumanMessage(QUESTION)], Context(), t.services)(RunControl(), unheard)
     sent = t.weak.history[0][1:-1]
     assert len(sent) == HISTORY
     assert sent[0].text.endswith(f"- Question 46? {GOOD}\n- Question 47? {GOOD}")
