@@ -113,7 +113,7 @@ def shoot_lab(browser: Browser, address: str, name: str) -> None:
 
 def shoot_runs(browser: Browser, address: str, name: str) -> None:
     """Open the newest run from the list, and save the picture of its decision."""
-    page = browser.new_page(viewport={"width": 1440, "height": 1400}, color_scheme="light", reduced_motion="reduce")
+    page = browser.new_page(viewport={"width": 1440, "height": 1380}, color_scheme="light", reduced_motion="reduce")
     page.goto(f"{address}/runs")
     page.get_by_role("link", name=QUESTION).click(timeout=60_000)
     page.locator(".rp-back").wait_for(timeout=60_000)

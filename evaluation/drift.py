@@ -96,8 +96,8 @@ def monday(at: float) -> date:
 
 
 def route(turn: Turn) -> str:
-    """Where it went, in a word."""
-    return " + ".join(turn.experts) or NOBODY
+    """Where it went, in a word; of several experts, whichever was likelier."""
+    return " + ".join(sorted(turn.experts)) or NOBODY
 
 
 def shown_routes(found: Sequence[Week], most: int) -> list[str]:

@@ -80,8 +80,8 @@ def _copy(docs: Path, corpus: Path) -> None:
     root = docs.parent if docs.is_file() else docs
     files = [docs] if docs.is_file() and docs.suffix.lower() in LOADERS else corpus_files(docs)
     if not files:
-        found = "nothing" if not docs.exists() else "none of them"
-        raise InputError(f"Expected documents in {docs} ({', '.join(sorted(LOADERS))}); found {found}.")
+        found = "found none of them. Name another folder" if docs.exists() else "there is no such file or folder. Name one that exists"
+        raise InputError(f"Expected documents in {docs} ({', '.join(sorted(LOADERS))}); {found}.")
     for path in files:
         target = corpus / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)

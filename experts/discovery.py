@@ -20,6 +20,7 @@ from core.types import OUT_OF_SCOPE
 from retrieval.loaders import corpus_files
 
 SPLITS = ("train", "dev", "test")
+EXAMPLE = "docs/own-expert.md shows what it may hold."
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
 RESERVED = frozenset({OUT_OF_SCOPE, "auto", "prepare", "route", "decline", "decide", "respond", "superior"})
 
@@ -133,10 +134,10 @@ def load_expert(folder: Path) -> Expert:
     try:
         card = Card(**tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: expected readable TOML: {error}") from None
+        raise InputError(f"{path}: expected readable TOML: {error}. {EXAMPLE}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}") from None
+        raise InputError(f"{path}: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}. {EXAMPLE}") from None
     check_name(card.name)
     if card.name != folder.name:
         raise InputError(f"{path}: expected name = {folder.name!r} (the folder's); found {card.name!r}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from filelock import FileLock
 
 from core.errors import IndexFault
 from experts.examples import router_examples
+from graph.routers.saved import ABOUT
 from graph.routers.similarity import SimilarityRouter
 from graph.safety import SafetyRules
 
@@ -39,10 +40,27 @@ def fitted_similarity(services: Services) -> SimilarityRouter:
     return router
 
 
+def unfitted(services: Services) -> Iterator[tuple[str, Callable[[], object]]]:
+    """What the first question has to wait for, each part in words and with what fits it: so that a page can say so."""
+    fits_itself = services.router_kind == "similarity" and not services.lone and not services.trained.folder("similarity").exists()
+    if fits_itself and not (services.router_folder / ABOUT).exists():
+        yield "the router", services.router
+    if "safety" not in vars(services):
+        rules, folder = _safety(services)
+        if len(rules) and not (folder / ABOUT).exists():
+            yield "the safety rules", lambda: services.safety
+
+
+def _safety(services: Services) -> tuple[SafetyRules, Path]:
+    """The rules, not yet fitted, and where they are kept once they are."""
+    rules = SafetyRules(services.experts, *router_examples(services.experts, services.settings.experts_dir))
+    return rules, fitted_folder(services) / f"safety-{rules.data}"
+
+
 def fitted_safety(services: Services) -> SafetyRules:
     """The safety rules of the present examples. Raises IndexFault where they cannot be kept."""
-    rules = SafetyRules(services.experts, *router_examples(services.experts, services.settings.experts_dir))
-    folder, fingerprint = fitted_folder(services) / f"safety-{rules.data}", services.encoder.fingerprint
+    rules, folder = _safety(services)
+    fingerprint = services.encoder.fingerprint
     try:
         return rules.load(folder, fingerprint) if len(rules) else rules
     except IndexFault:

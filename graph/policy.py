@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from core.errors import InputError
 from core.types import OUT_OF_SCOPE
 
+MEND = "Mend it; without a policy.toml of your own the shipped one applies."
+
 
 class Policy(BaseModel):
     """Thresholds on calibrated probabilities, and on the score of the safety rules; all in [0, 1]."""
@@ -53,6 +55,6 @@ def load_policy(home: Path, artifacts: Path) -> Policy:
         return Policy(**tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        raise InputError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}.") from None
+        raise InputError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}. {MEND}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InputError(f"{path}: expected readable TOML: {error}.") from None
+        raise InputError(f"{path}: expected readable TOML: {error}. {MEND}") from None

@@ -132,7 +132,7 @@ def _check(provider: str, name: str, settings: Settings) -> None:
     if provider in HOSTED:
         # Servers that speak OpenAI's protocol (vLLM, Ollama, llama.cpp) usually want no key.
         if not settings.key(provider) and not (provider == "openai" and provider in settings.base_urls):
-            raise MissingKeyError(f"{PROVIDER_KEYS[provider]} is not set: put it into .env, or choose another model, e.g. --model {READER}")
+            raise MissingKeyError(f"{PROVIDER_KEYS[provider]} is not set: put it into .env, or choose another, e.g. --model {READER}.")
     elif provider == "fake":
         raise InputError(f"Model 'fake:{name}': fake models are built by tests, not by name. Choose another one, e.g. --model {READER}")
     elif name not in _READERS:

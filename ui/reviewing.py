@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import InputError
+from ui.chat.figures import percent
 from ui.console import ERR, say
 
 SHORT = {"": "accept", "y": "accept", "yes": "accept", "n": "decline", "no": "decline"}
@@ -26,7 +27,7 @@ def reply(offered: Mapping[str, Any]) -> str:
     names = chosen if isinstance(chosen, str) else " and ".join(chosen or ["nobody"])
     likely = sorted(route["scores"].items(), key=lambda score: -score[1])
     say(f"{offered['question']}", style="dim")
-    say("Route: " + names + " (" + ", ".join(f"{label.replace('_', ' ')} {p:.0%}" for label, p in likely) + ")")
+    say("Route: " + names + " (" + ", ".join(f"{label.replace('_', ' ')} {percent(p)}" for label, p in likely) + ")")
     others = ", ".join(name for name in offered["choices"] if name not in ("accept", "decline"))
     ERR.print(f"Enter accepts, a name ({others}) asks that expert, n asks nobody: ", end="", markup=False, highlight=False, soft_wrap=True)
     line = sys.stdin.readline()

@@ -158,7 +158,9 @@ def print_drift(found: Sequence[Week]) -> None:
     OUT.print(ends)
     changed = [(week, change) for week in found for change in week.changes]
     OUT.print()
-    if not changed:
+    if len(found) == 1:
+        OUT.print(Text("One week so far: there is nothing to compare it with yet.", style="dim"))
+    elif not changed:
         OUT.print(Text(f"No week differs from the earlier ones beyond chance (p < {ALPHA:g}).", style="dim"), soft_wrap=True)
     for week, change in changed:
         line = f"{week.start.isoformat()}: {plain(change.measure)} {_number(change, change.before)} to {_number(change, change.now)}"

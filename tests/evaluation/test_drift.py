@@ -54,7 +54,7 @@ def test_a_weeks_numbers_are_those_of_its_turns():
         {"r1": True, "r4": False, "of no run": True},
     )
     [week] = found
-    assert week.routes == {"none": 0.25, "tea": 0.5, "tea + bees": 0.25}
+    assert week.routes == {"none": 0.25, "tea": 0.5, "bees + tea": 0.25}
     assert week.outcomes == {"escalated": 0.25, "declined": 0.25, "unknown": 0.25, "clarify": 0.0}
     assert week.confidence == pytest.approx(0.5)
     assert week.cost_usd == pytest.approx(0.02)

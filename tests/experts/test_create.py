@@ -52,7 +52,7 @@ def test_documents_that_cannot_be_used_leave_nothing_behind(tmp_path, content, e
 
 
 def test_documents_and_questions_that_are_not_there(tmp_path, docs):
-    with pytest.raises(InputError, match="found nothing"):
+    with pytest.raises(InputError, match="there is no such file or folder"):
         create_expert(tmp_path / "experts", "sailing", tmp_path / "none")
     with pytest.raises(InputError, match="Expected a CSV file of questions"):
         create_expert(tmp_path / "experts", "sailing", docs, questions=tmp_path / "none.csv")

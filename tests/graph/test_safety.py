@@ -13,6 +13,7 @@ import pytest
 
 from core.settings import ROOT, Settings
 from experts.discovery import discover, out_of_scope
+from graph.fitted import unfitted
 from graph.safety import Match
 from graph.services import Services
 from retrieval.encoder import Encoder
@@ -122,9 +123,11 @@ def test_what_was_learnt_is_kept_and_made_anew_when_broken(own_experts: Settings
         services = Services(own_experts)
         return services.safety.match(services.encoder.encode(["I spilled boiling tea over my arm"])[0], services.policy)
 
+    assert [what for what, _ in unfitted(Services(own_experts))] == ["the router", "the safety rules"]
     first, said = match(), capfd.readouterr().err
     assert first is not None
     assert said.splitlines().count("Learning the safety rules ...") == 1
+    assert [what for what, _ in unfitted(Services(own_experts))] == ["the router"]
     assert (match(), "Learning" in capfd.readouterr().err) == (first, False)
     (kept,) = (own_experts.indexes_dir / ".router").glob("safety-*")
     (kept / "votes.npy").write_bytes((kept / "votes.npy").read_bytes()[:200])

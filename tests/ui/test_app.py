@@ -77,7 +77,7 @@ def test_a_suggestion_is_asked_by_a_click(tiny: Services, open_page: Open) -> No
 
 def test_what_no_expert_covers_is_declined(tiny: Services, open_page: Open) -> None:
     page = ask(open_page(tiny), "what is the capital of Norway")
-    assert "Outside what the experts cover" in html(page)
+    assert "<b>No expert asked</b>" in html(page)
     assert "confident" not in html(page)
 
 

@@ -124,7 +124,7 @@ def test_what_is_copied_passes_the_browsers_cleaning_unharmed() -> None:
     [coded] = re.findall(r'data-text="([^"]*)"', markup.copy(said))
     assert unquote(coded) == said
     assert re.fullmatch(r"[\w%.~/-]+", coded)
-    assert markup.opened('"><b>') == '<div class="sy-opened" data-thread="&quot;&gt;&lt;b&gt;"></div>'
+    assert markup.opened('"><b>', asking=True) == '<div class="sy-opened" data-thread="&quot;&gt;&lt;b&gt;" data-asking="yes"></div>'
 
 
 def test_sources_open_at_their_quote() -> None:

@@ -148,13 +148,16 @@ def test_a_question_is_asked_and_its_answer_read_with_the_keyboard_alone(page: P
     page.keyboard.press("Enter")
     expect(page.locator(".sy-why")).to_be_visible()
     at_rest(page)
+    markers = page.locator("[data-testid=stMarkdown] a[href^='#source-']").all_inner_texts()
+    sources = page.locator(".sy-sources .sy-title").all_inner_texts()
+    assert (markers[0], sources[0]) == ("1", "Brewing a Cup: Time")
+    names = [*markers, *sources, "How this answer came about", "Copy", "Thumbs up", "Correct"]
     page.locator(".sy-question").focus()
     reached = []
-    for _ in range(9):
+    for _ in names:
         page.keyboard.press("Tab")
         reached.append(page.evaluate(FOCUSED))
-    names = ["1", "1", "2", "1 Brewing a Cup: Time", "2 Brewing a Cup: Water", "How this answer came about", "Copy", "Thumbs up", "Correct"]
-    assert [(name in said, ring) for name, (said, ring) in zip(names, reached, strict=True)] == [(True, True)] * 9
+    assert [(name in said, ring) for name, (said, ring) in zip(names, reached, strict=True)] == [(True, True)] * len(names)
 
 
 def test_a_source_opens_at_the_words_that_the_answer_rests_on(page: Page, told: tuple[Settings, dict[str, list[Run]]]) -> None:
@@ -183,6 +186,15 @@ def test_an_answer_is_copied_and_a_conversation_taken_along(page: Page, told: tu
             page.get_by_role("button", name=name).click()
         saved = Path(download.value.path()).read_text(encoding="utf-8")
         assert (json.loads(saved) == json.loads(text)) if name == "JSON" else (saved == text)
+
+
+def test_a_long_answer_is_shown_from_its_beginning(page: Page) -> None:
+    page.goto("/?thread=long")
+    at_rest(page)
+    page.wait_for_timeout(1_700)
+    log, question = page.locator(".st-key-log").bounding_box(), page.locator(".sy-question").bounding_box()
+    assert log and question
+    assert 0 <= question["y"] - log["y"] <= 20
 
 
 def test_a_long_conversation_opens_at_its_end_and_shows_earlier_turns_in_place(page: Page) -> None:

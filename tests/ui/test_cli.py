@@ -19,13 +19,13 @@ def in_a_process(*arguments, **settings):
 
 
 def test_help_lists_every_verb_with_the_first_line_of_its_docstring(run, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     result = run("--help")
     assert result.status == 0
     for verb in VERBS:
         first = ast.get_docstring(ast.parse((COMMANDS / f"{verb}.py").read_text())).splitlines()[0]
         listed = next(line for line in result.out.splitlines() if line.startswith(f"  {verb} "))
-        assert first.startswith(listed.split(maxsplit=1)[1].removesuffix("..."))
+        assert listed.split(maxsplit=1)[1] == first  # a longer one would be cut
 
 
 def test_no_arguments_print_the_help(run):

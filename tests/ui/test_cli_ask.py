@@ -115,7 +115,7 @@ def test_a_model_that_cannot_be_reached_is_replaced_with_a_note(switchyard, monk
         ([""], 2, "Expected a question; got an empty one."),
         (["\x07\u200b "], 2, "Expected a question; got an empty one."),
         (["a" * 100_000], 2, "Expected a question of at most 8,000 characters; got 100,000."),
-        ([], 2, "Expected either a question or --input FILE with --output FILE."),
+        ([], 2, "Expected either a question or --input FILE with --output FILE; got neither."),
         (["Hi", "--input", "a.jsonl", "--output", "b.jsonl"], 2, "Expected either a question or --input"),
         (["--input", "a.jsonl"], 2, "--input and --output belong together"),
         (["--input", "a.jsonl", "--output", "b.jsonl", "--json"], 2, "--json prints one document"),

@@ -44,7 +44,7 @@ def test_rows_are_routed_and_skipped_when_they_are_there(switchyard, tmp_path):
     [
         ([" "], "Expected a question; got an empty one."),
         (["Hi", "--router", "magic"], "No router is called 'magic'. Known: "),
-        ([], "Expected either a question or --input FILE with --output FILE."),
+        ([], "Expected either a question or --input FILE with --output FILE; got neither."),
     ],
 )
 def test_what_cannot_be_routed_is_one_line(switchyard, arguments, line):

@@ -11,9 +11,10 @@ from core.types import Neighbour, Route, Tier
 from experts.discovery import SafetyRule
 from graph.policy import Policy
 from graph.services import Services
+from ui.chat.markup import title
 from ui.lab import landscape, markup
 from ui.lab.collisions import Collision, collisions
-from ui.lab.examples import Examples, passages, spread, title
+from ui.lab.examples import Examples, passages, spread
 from ui.lab.predictions import Plan, Prediction, predictions
 from ui.lab.projection import fit_projection
 

@@ -1,15 +1,18 @@
 """The page "Runs", driven without a browser."""
 
 import json
+from datetime import date
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.settings import ROOT
+from evaluation.drift import Week
 from graph.api import run
 from graph.feedback import give
 from graph.state import Context
 from store.runs import record
+from ui.reports import decision
 
 APP = ROOT / "ui" / "app.py"
 NASTY = '<script>alert("x")</script>'
@@ -84,8 +87,8 @@ def test_a_run_opens_with_its_whole_decision(page, tiny):
     assert "<h1>How long does green tea steep?</h1>" in shown
     assert '<a class="rp-back" href="?outcome=answered">All runs</a>' in shown
     assert '<a href="./?thread=kitchen">the conversation</a>' in shown
-    assert f"router {found.route.router}" in shown
-    assert "tea, attempt 1: local:reader (inferior)" in shown
+    assert f"routed by {found.route.router}" in shown
+    assert "Tea, attempt 1: local:reader (inferior)" in shown
     assert all(hit.passage.id in shown for hit in found.passages)
     assert "not acceptable; belongs to bees" in shown
     assert "steeps for two minutes" in app.markdown[0].value
@@ -106,7 +109,7 @@ def test_week_by_week_has_the_plot_and_what_it_rests_on(page, tiny):
     app.radio(key="runs-view").set_value("Week by week").run()
     assert not app.exception
     shown = html(app)
-    assert "No week differs from the earlier ones beyond chance." in shown
+    assert "One week so far: there is nothing to compare it with yet." in shown
     assert 'src="data:image/png;base64,iVBOR' in shown
     assert "Fisher" in shown
 
@@ -122,3 +125,8 @@ def test_the_download_is_the_whole_run(page, tiny):
     read = json.loads(as_json(stored, []))
     assert (read["run_id"], read["answer"]["answer"], read["feedback"]) == (found.run_id, found.answer, [])
     assert read["decision"]["question"] == "How long does green tea steep?"
+
+
+def test_weeks_that_are_alike_say_so():
+    weeks = [Week(date(2026, 1, 5), 3), Week(date(2026, 1, 12), 4)]
+    assert decision.changed(weeks) == '<p class="rp-small">No week differs from the earlier ones beyond chance.</p>'

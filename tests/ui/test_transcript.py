@@ -38,7 +38,7 @@ Two minutes. [1] ! [x] (http://y)
 
 > And < b>this< /b>?
 
-**Outside what the experts cover**
+**No expert asked**
 
 Not mine.
 """

@@ -25,8 +25,8 @@ AT_ONCE = 20
 HERO = """<div class="sy-hero"><h1>Ask the right expert</h1>
 <p>Each question goes to the expert who knows the subject, and is answered from that expert's own documents,
 with the passages to check it by.</p></div>"""
-LIMITS = """<p class="sy-limits">Answers can be wrong, and sleep is health and cars are safety: open the sources,
-and see a doctor or a workshop about anything serious. In an emergency, call your local emergency number.</p>"""
+LIMITS = """<p class="sy-limits">Answers can be wrong: open the sources, and ask a professional, such as a doctor or a workshop,
+about anything serious. In an emergency, call your local emergency number.</p>"""
 
 
 def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
@@ -38,9 +38,10 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
     if typed and (typed.text.strip() or typed.files):
         state.ask(typed.text, [Picture(file.name, "", file.getvalue()) for file in typed.files])
     pending = state.pending()
-    # It follows a text that grows, and nothing else: unfolding a source must not carry the reader away. The stylesheet sets the height.
-    with st.container(key="log", height=600, border=False, autoscroll=pending is not None):
-        st.html(f"{markup.opened(state.thread())}<script>{SCRIPT.read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
+    # page.js keeps the last turn in view, the stylesheet sets the height. Streamlit would scroll to the end of a long answer.
+    with st.container(key="log", height=600, border=False, autoscroll=False):
+        here = markup.opened(state.thread(), asking=pending is not None)
+        st.html(f"{here}<script>{SCRIPT.read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
         # A slot of its own, emptied at once: what a run does not draw again would stay, pale, until the answer is complete.
         welcome = st.empty()
         if not turns and not pending:

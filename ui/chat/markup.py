@@ -19,6 +19,8 @@ Answer = Mapping[str, Any]
 """The answer object, as the store keeps it."""
 Titles = Mapping[str, str]
 """Titles of the experts, by name."""
+BOTH = "+"
+"""Joins the names of the experts to whom an example belongs; no name holds it."""
 
 
 def anchor(answer: Answer) -> str:
@@ -53,11 +55,11 @@ def who(answer: Answer, titles: Titles) -> str:
     names = names_of(answer["expert"], titles)
     match Outcome(answer["outcome"]):
         case Outcome.DECLINED:
-            return "Outside what the experts cover"
+            return "No expert asked"
         case Outcome.UNKNOWN:
             return f"{names}: no answer found"
         case Outcome.CLARIFY:
-            return "One question first"
+            return "Asked back"
         case Outcome.ESCALATED:
             return f"{names}, superior model"
         case Outcome.ANSWERED:
@@ -68,6 +70,12 @@ def names_of(expert: str | Sequence[str] | None, titles: Titles) -> str:
     """The experts' titles, joined by `and`."""
     names = [expert] if isinstance(expert, str) else list(expert or [])
     return " and ".join(titles.get(name, name) for name in names)
+
+
+def title(label: str, titles: Titles) -> str:
+    """The label of an example as people read it."""
+    named = {OUT_OF_SCOPE: "Out of scope", **titles}
+    return " and ".join(named.get(name, name) for name in label.split(BOTH))
 
 
 def notices(answer: Answer, *, safety: bool) -> str:
@@ -82,9 +90,9 @@ def copy(text: str) -> str:
     return f'<button type="button" class="sy-copy" data-text="{quote(text)}"><span aria-live="polite">Copy</span></button>'
 
 
-def opened(thread: str | None) -> str:
-    """Tells page.js which conversation is open."""
-    return f'<div class="sy-opened" data-thread="{escape(thread or "")}"></div>'
+def opened(thread: str | None, *, asking: bool) -> str:
+    """Tells page.js which conversation is open, and whether a question is under way in it."""
+    return f'<div class="sy-opened" data-thread="{escape(thread or "")}" data-asking="{"yes" if asking else ""}"></div>'
 
 
 def body(answer: Answer) -> str:
@@ -112,9 +120,9 @@ def _source(name: str, n: int, cited: Sequence[Mapping[str, Any]], passages: Map
     marked, name = highlighted(passage, quotes), escape(name)
     at_quote = marked.replace("<mark>", f'<mark id="{name}">', 1)
     at_box = "" if at_quote != marked else f' id="{name}"'
-    title = f'<span class="sy-n">{n}</span><span class="sy-title">{escape(cited[0]["title"])}</span>'
+    shown = f'<span class="sy-n">{n}</span><span class="sy-title">{escape(cited[0]["title"])}</span>'
     return (
-        f'<details class="sy-fold"><summary>{title}</summary><div class="sy-passage"{at_box} tabindex="0">{at_quote}</div>{where}</details>'
+        f'<details class="sy-fold"><summary>{shown}</summary><div class="sy-passage"{at_box} tabindex="0">{at_quote}</div>{where}</details>'
     )
 
 
@@ -132,20 +140,19 @@ def decided(answer: Answer, titles: Titles) -> str:
         ("Escalation", _escalation(answer)),
         ("Models and cost", _ledger(answer)),
     ]
-    return "".join(f'<div class="sy-block"><h4>{title}</h4>{html}</div>' for title, html in blocks if html)
+    return "".join(f'<div class="sy-block"><h4>{name}</h4>{html}</div>' for name, html in blocks if html)
 
 
 def _route(answer: Answer, titles: Titles) -> str:
     """The probabilities, best expert first and out of scope last, and the examples nearest to the question."""
-    named = {OUT_OF_SCOPE: "Out of scope", **titles}
     route = answer["route"]
     ranked = sorted(route["scores"].items(), key=lambda item: (item[0] == OUT_OF_SCOPE, -item[1]))
     near = "".join(
-        f"<li>{escape(n['text'])} ({escape(named.get(n['label'], n['label']))}, cosine {n['similarity']:.2f})</li>"
+        f"<li>{escape(n['text'])} ({escape(title(n['label'], titles))}, cosine {n['similarity']:.2f})</li>"
         for n in route["nearest"][:NEAREST]
     )
     listed = f'<ul class="sy-near" aria-label="Nearest examples"><li>Nearest examples:</li>{near}</ul>' if near else ""
-    return _bars((named.get(name, name), p) for name, p in ranked) + listed
+    return _bars((title(name, titles), p) for name, p in ranked) + listed
 
 
 def _confidence(answer: Answer) -> str:

@@ -1,37 +1,48 @@
-// What the chat does in the browser by itself: copy an answer, open a conversation at its end, show a cited sentence. It reads nothing but
-// this page, and is started once, however often Streamlit draws it.
+// What the chat does in the browser by itself: copy an answer, keep the last turn in view, show a cited sentence. It reads nothing but this
+// page, and is started once, however often Streamlit draws it.
 (() => {
   if (window.switchyard) return;
   window.switchyard = true;
-  const SETTLING_MS = 1500, ANSWERING_MS = 15000, SAID_MS = 2000;
+  const SETTLING_MS = 1500, SAID_MS = 2000, MARGIN_PX = 16;
   const FIELD = "[data-testid=stChatInputTextArea]";
   const log = () => document.querySelector(".st-key-log");
 
-  // While Streamlit still draws, heights grow: keep the distance to the end, until the reader takes over.
+  // While Streamlit still draws, heights grow: keep to a place, (box) => scrollTop, until the reader takes over.
   let held = 0;
-  function hold(distance, patience) {
+  function hold(place) {
     const own = ++held;
-    let until = performance.now() + patience, height = log()?.scrollHeight;
+    let until = 0, height = 0;
     (function again() {
-      const box = log();
-      if (own !== held || !box || performance.now() > until) return;
-      if (box.scrollHeight !== height) until = performance.now() + SETTLING_MS;
+      const box = log(), running = document.querySelector(".stApp[data-test-script-state=running]");
+      if (own !== held || !box) return;
+      if (running || box.scrollHeight !== height) until = performance.now() + SETTLING_MS;
+      if (performance.now() > until) return;
       height = box.scrollHeight;
-      box.scrollTop = box.scrollHeight - box.clientHeight - distance;
+      box.scrollTop = place(box);
       requestAnimationFrame(again);
     })();
   }
-  for (const taken of ["wheel", "touchmove", "keydown", "pointerdown"]) addEventListener(taken, () => held++, { capture: true, passive: true });
+  const end = (box) => box.scrollHeight - box.clientHeight;
+  // The end of the conversation, but never past the beginning of its last turn: what must not wait stands there.
+  function latest(box) {
+    const question = [...box.querySelectorAll(".sy-question")].at(-1);
+    const above = question ? question.getBoundingClientRect().top - box.getBoundingClientRect().top - MARGIN_PX : 0;
+    return question ? Math.min(end(box), box.scrollTop + above) : end(box);
+  }
+  const typing = ({ type, target }) => type === "keydown" && target.matches?.(FIELD);
+  for (const taken of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    addEventListener(taken, (event) => typing(event) || held++, { capture: true, passive: true });
+  }
 
-  // A conversation opens at its end, ready for the next question; a touch screen's keyboard is not called up for it.
-  let opened, expected = false;
+  // A conversation opens at its last turn, ready for the next question; a touch screen's keyboard is not called up for it.
+  let opened, asked, expected = false;
   new MutationObserver(() => {
-    const now = document.querySelector(".sy-opened")?.dataset.thread;
-    if (now !== opened) {
-      opened = now;
-      expected = now !== undefined && matchMedia("(pointer: fine)").matches;
-      if (now && !location.hash) hold(0, SETTLING_MS);
-    }
+    const { thread, asking } = document.querySelector(".sy-opened")?.dataset ?? {};
+    // A new conversation gets its name with its first answer: that moves nothing.
+    const turned = thread !== opened && !(opened === "" && asked);
+    if (thread !== opened) expected = thread !== undefined && matchMedia("(pointer: fine)").matches;
+    if ((turned && thread && !location.hash) || (asking && !asked)) hold(latest);
+    [opened, asked] = [thread, asking];
     const field = expected && document.querySelector(FIELD), active = document.activeElement;
     if (!field) return;
     expected = false;
@@ -40,7 +51,10 @@
 
   addEventListener("click", async ({ target }) => {
     const box = log();
-    if (target.closest?.(".st-key-earlier button")) hold(box.scrollHeight - box.clientHeight - box.scrollTop, ANSWERING_MS);
+    if (target.closest?.(".st-key-earlier button")) {
+      const left = end(box) - box.scrollTop;
+      hold((box) => end(box) - left);
+    }
     const button = target.closest?.(".sy-copy");
     if (!button) return;
     const done = await copy(decodeURIComponent(button.dataset.text));

@@ -26,11 +26,13 @@ def draw(offered: Mapping[str, Any], titles: markup.Titles) -> None:
 
     experts = [choice for choice in offered["choices"] if choice not in (ACCEPT, DECLINE, route["expert"])]
     with st.container(key="review", gap="small"):
-        st.selectbox("Who should answer?", [ACCEPT, *experts], format_func=named, key=CHOICE, label_visibility="collapsed")
+        # A key of its own: the choice in one conversation is none in another.
+        key = f"{CHOICE}-{offered['thread_id']}"
+        st.selectbox("Who should answer?", [ACCEPT, *experts], format_func=named, key=key, label_visibility="collapsed")
         with st.container(horizontal=True, gap="small"):
-            st.button("Ask", key="review-ask", type="primary", icon=":material/check:", on_click=_decide)
+            st.button("Ask", key="review-ask", type="primary", icon=":material/check:", on_click=_decide, args=(key,))
             st.button("Ask nobody", key="review-decline", icon=":material/block:", on_click=state.decide, args=(DECLINE,))
 
 
-def _decide() -> None:
-    state.decide(st.session_state[CHOICE])
+def _decide(key: str) -> None:
+    state.decide(st.session_state[key])

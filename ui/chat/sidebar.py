@@ -90,30 +90,38 @@ def _take_along(shared: Services, turns: Sequence[Run]) -> None:
 
 
 def _threads(shared: Services) -> None:
+    waiting = {waits.thread: waits.question for waits in state.waiting() if waits.thread}
     found = threads(shared.engine)
+    known = {thread.thread_id for thread in found}
+    # A conversation may begin with a question whose route waits: it has no turn yet.
+    found = [*(Thread(name, title, 0, 0.0) for name, title in waiting.items() if name not in known), *found]
     if not found:
         return
     st.html('<div class="sy-side sy-heading"><b>Conversations</b></div>')
     with st.container(key="threads"):
         shown = found if state.all_threads() else found[:THREADS_AT_FIRST]
         for thread in shown:
-            _row(shared, thread)
+            _row(shared, thread, waits=thread.thread_id in waiting)
         if more := len(found) - len(shown):
             st.button(f"Show {more} more", key="all-threads", type="tertiary", on_click=state.show_all_threads)
 
 
-def _row(shared: Services, thread: Thread) -> None:
+def _row(shared: Services, thread: Thread, *, waits: bool) -> None:
     name, title = thread.thread_id, label(thread.title, limit=TITLE_CHARS)
     kind = "current" if name == state.thread() else "other"
+    icon, said = (":material/hourglass_top:", "The route of a question waits for your decision") if waits else (None, None)
     with st.container(key=f"row-{kind}-{name}", horizontal=True, wrap=False, gap=None, vertical_alignment="center"):
-        st.button(title, key=f"open-{name}", type="tertiary", width="stretch", on_click=state.open_thread, args=(name,))
+        st.button(
+            title, key=f"open-{name}", type="tertiary", width="stretch", icon=icon, help=said, on_click=state.open_thread, args=(name,)
+        )
         if st.button("Delete", key=f"delete-{name}", type="tertiary", icon=":material/delete:", help="Delete this conversation"):
             _confirm(shared, thread)
 
 
 @st.dialog("Delete this conversation?")
 def _confirm(shared: Services, thread: Thread) -> None:
-    st.markdown(f"**{label(thread.title, limit=200)}** and its {count(thread.turns, 'turn')} will be gone for good.")
+    turns = f" and its {count(thread.turns, 'turn')}" if thread.turns else ""
+    st.markdown(f"**{label(thread.title, limit=200)}**{turns} will be gone for good.")
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", key="confirm-delete", on_click=_delete, args=(shared, thread.thread_id)):
             st.rerun()
@@ -123,5 +131,6 @@ def _confirm(shared: Services, thread: Thread) -> None:
 
 def _delete(shared: Services, name: str) -> None:
     forget(name, shared)
+    state.forget_pending(name)
     if state.thread() == name:
         state.new_chat()

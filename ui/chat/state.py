@@ -1,4 +1,4 @@
-"""What the page remembers: the open conversation is in the address, the question under way in the session."""
+"""What the page remembers: the open conversation is in the address, the questions without an answer in the session."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from core.pictures import Picture, open_pictures, read_mark, thumbnail
 INPUT = "question"
 """Key of the input field."""
 _PENDING = "pending"
+"""Questions without an answer, by conversation: one that waits in another one is not forgotten."""
 _THREAD = "thread"
 _LEFT = "left"
 _HIDDEN = "hidden"
@@ -73,20 +74,22 @@ def ask(question: str, pictures: Sequence[Picture] = ()) -> None:
     with suppress(InputError):  # whoever asks says what is wrong with them
         asked.pictures = open_pictures(pictures)
         asked.thumbnails = [thumbnail(picture) for picture in asked.pictures]
-    st.session_state[_PENDING] = asked
+    _all_pending()[asked.thread] = asked
 
 
 def offer(offered: Mapping[str, Any]) -> None:
     """Have the pending question wait until its route is decided on. From here on it has a conversation of its own."""
     if found := pending():
+        forget_pending()
         found.offered, found.thread, found.problem = offered, offered["thread_id"], None
+        _all_pending()[found.thread] = found
         open_thread(offered["thread_id"])
 
 
 def offer_again(question: str, offered: Mapping[str, Any]) -> None:
     """Have a stored question, whose route still waits, be the pending one. Nothing keeps its pictures."""
     words, _ = read_mark(question)
-    st.session_state[_PENDING] = Pending(words, thread(), offered=offered, gone=words != question)
+    _all_pending()[thread()] = Pending(words, thread(), offered=offered, gone=words != question)
 
 
 def turned() -> bool:
@@ -115,9 +118,13 @@ def edit() -> None:
 
 
 def pending() -> Pending | None:
-    """The question without an answer, of the open conversation only."""
-    found: Pending | None = st.session_state.get(_PENDING)
-    return found if found and found.thread == thread() else None
+    """The question without an answer of the open conversation."""
+    return _all_pending().get(thread())
+
+
+def waiting() -> list[Pending]:
+    """The questions whose routes wait, in whatever conversation, the latest first."""
+    return [found for found in reversed(_all_pending().values()) if found.offered]
 
 
 def all_threads() -> bool:
@@ -161,6 +168,11 @@ def thumbnails(run_id: str) -> Sequence[str]:
     return kept.get(run_id, ())
 
 
-def forget_pending() -> None:
-    """It was answered or given up."""
-    st.session_state.pop(_PENDING, None)
+def forget_pending(name: str | None = None) -> None:
+    """It was answered or given up. name: of another conversation than the open one."""
+    _all_pending().pop(name or thread(), None)
+
+
+def _all_pending() -> dict[str | None, Pending]:
+    found: dict[str | None, Pending] = st.session_state.setdefault(_PENDING, {})
+    return found

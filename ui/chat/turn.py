@@ -13,10 +13,12 @@ import streamlit as st
 
 from core.errors import DocumentError, IndexFault, SwitchyardError
 from graph.api import events, resumed
+from graph.fitted import unfitted
 from graph.services import Services
 from graph.state import Context
 from ui.chat import markup, review, state, text
 
+BEGINNING = "Choosing the expert …"
 UNSETTLED = "source-pending"
 """Where markers lead while the sources are not settled: nowhere, but they already look like markers."""
 STOPPED = "Stopped before the answer was complete. Nothing was stored."
@@ -41,11 +43,12 @@ def draw(shared: Services, context: Context, pending: state.Pending, titles: mar
         # Until the answer is here, an interruption of any kind leaves this behind; the stylesheet shows it once nothing runs any more.
         pending.problem = STOPPED
         line = st.empty()
-        line.html(markup.steps("Choosing the expert …"))
+        line.html(markup.steps(BEGINNING))
         screen = Screen(line, titles)
         _draw_problem(STOPPED, "stopped")
         try:
-            _read_documents(shared, titles, line)
+            _get_ready(shared, titles, line)
+            line.html(markup.steps(BEGINNING))
             shown = replace(context, images=pending.pictures)
             last = screen.play(_happening(shared, shown, pending))
         except SwitchyardError as error:
@@ -68,13 +71,16 @@ def _happening(shared: Services, context: Context, pending: state.Pending) -> It
     return events(pending.question, context, pending.thread, shared)
 
 
-def _read_documents(shared: Services, titles: markup.Titles, line: Any) -> None:
-    """Build the indexes that are not there yet, and say so: the first question of all waits for them, up to a minute."""
+def _get_ready(shared: Services, titles: markup.Titles, line: Any) -> None:
+    """Build and learn what is not there yet, and say so: the first question of all waits for it, a minute or two."""
     for name, title in titles.items():
         if not shared.indexes.version(name):
             line.html(markup.steps(f"Reading the documents of {title}, once …"))
             with suppress(DocumentError, IndexFault):  # that expert says so when it is asked; the others need not wait for it
                 shared.index(name)
+    for what, learn in unfitted(shared):
+        line.html(markup.steps(f"Learning {what} from examples, once …"))
+        learn()
 
 
 def _draw_problem(problem: str, key: str) -> None:

@@ -78,7 +78,8 @@ def ask(
 def one_or_many(question: str | None, source: Path | None, output: Path | None, as_json: bool) -> None:
     """Raises InputError unless there is either a question, or both a file to read and one to write."""
     if (question is None) == (source is None):
-        raise InputError("Expected either a question or --input FILE with --output FILE.")
+        got = "neither" if question is None else "both"
+        raise InputError(f"Expected either a question or --input FILE with --output FILE; got {got}. Put a question into quotes.")
     if (source is None) != (output is None):
         raise InputError("--input and --output belong together: name both files, or neither.")
     if source is not None and as_json:

@@ -1,4 +1,4 @@
-"""Make training data: clean splits of questions, answers of many models, labels of difficulty."""
+"""Make training data: questions, models' answers, labels."""
 
 from __future__ import annotations
 

@@ -73,7 +73,9 @@ def findings() -> list[Finding]:
         try:
             found += look(shared)
         except SwitchyardError as error:
-            found.append(Finding(area, area, "problem", str(error)))
+            # What several areas rest on is named once.
+            if str(error) not in {one.detail for one in found}:
+                found.append(Finding(area, area, "problem", str(error)))
     return found
 
 

@@ -1,4 +1,4 @@
-"""Measure routing, retrieval, answers, conversation, confidence, abstention and escalation, on shipped or your own questions."""
+"""Measure routing, retrieval, answers and all the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people said of answers: list, export, delete, and learn from it behind a gate."""
+"""What people said of answers: read it, and learn from it."""
 
 from __future__ import annotations
 

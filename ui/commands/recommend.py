@@ -1,4 +1,4 @@
-"""Say which of your models suits a prompt, at what quality, cost and time; nothing is spent."""
+"""Say which of your models suits a prompt; nothing is spent."""
 
 from __future__ import annotations
 

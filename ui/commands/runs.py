@@ -1,4 +1,4 @@
-"""Open past runs with their whole decision, and see week by week what changed."""
+"""Open past runs, and see what changed from week to week."""
 
 from __future__ import annotations
 

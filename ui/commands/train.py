@@ -1,4 +1,4 @@
-"""Train routers, difficulty, reader, encoder, confidence, recommender or an expert's own model."""
+"""Train routers, reader, encoder, confidence and the rest."""
 
 from __future__ import annotations
 

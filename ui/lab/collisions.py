@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ui.lab.examples import BOTH, Examples
+from ui.chat.markup import BOTH
+from ui.lab.examples import Examples
 
 BLOCK = 1024
 

@@ -7,17 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import DocumentError, IndexFault, SwitchyardError
-from core.types import OUT_OF_SCOPE
 from graph.services import Services
 from retrieval.encoder import Vectors
-
-BOTH = "+"
-"""Joins the names of the experts to whom an example belongs; no name holds it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """Labelled texts, labels of several experts joined by BOTH. `vectors`: shape (len(texts), dimensions), rows of unit length."""
+    """Labelled texts, labels of several experts joined by `markup.BOTH`. `vectors`: shape (len(texts), dimensions), rows of unit length."""
 
     texts: list[str]
     labels: list[str]
@@ -61,9 +57,3 @@ def spread(found: Examples, most: int) -> Examples:
     kept = [own[np.linspace(0, len(own) - 1, min(each, len(own))).astype(int)] for own in rows]
     chosen = np.concatenate(kept)
     return Examples([found.texts[i] for i in chosen], [found.labels[i] for i in chosen], found.vectors[chosen])
-
-
-def title(label: str, titles: dict[str, str]) -> str:
-    """A label as people read it."""
-    named = {OUT_OF_SCOPE: "Out of scope", **titles}
-    return " and ".join(named.get(name, name) for name in label.split(BOTH))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from core.types import OUT_OF_SCOPE
 from retrieval.encoder import Vectors
-from ui.lab.examples import BOTH, Examples, spread, title
+from ui.chat.markup import BOTH, Titles, title
+from ui.lab.examples import Examples, spread
 from ui.lab.projection import Projection, fit_projection
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Landscape:
         return dict(zip(self.labels, ON_DARK if dark else ON_LIGHT, strict=False)) | dict.fromkeys(self.grey, GREY)
 
 
-def landscape(found: Examples, documents: Examples, titles: dict[str, str]) -> Landscape:
+def landscape(found: Examples, documents: Examples, titles: Titles) -> Landscape:
     """Project a sample of both; the directions are learnt from the examples of one label."""
     shown, passages = spread(found, MOST_POINTS * 2 // 3), spread(documents, MOST_POINTS // 3)
     single = [n for n, label in enumerate(shown.labels) if BOTH not in label]

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 from core.types import OUT_OF_SCOPE, Neighbour, Route, Tier
 from graph.policy import Policy
 from ui.chat.figures import percent
+from ui.chat.markup import Titles, title
 from ui.lab.collisions import Collision
-from ui.lab.examples import title
 from ui.lab.predictions import Plan, Prediction
 
 MOST_BARS = 5
-Titles = dict[str, str]
-"""Titles of the experts, by name."""
 Marks = Sequence[float]
 """Thresholds on a bar, in [0, 1]."""
 NO_DIFFICULTY = "No difficulty router is trained. Train one with: switchyard train difficulty DATA.jsonl"
@@ -146,7 +144,7 @@ def neighbours(found: Sequence[Neighbour], titles: Titles) -> str:
     return f'<ol class="lab-list" aria-label="Nearest examples">{rows}</ol>'
 
 
-def pairs(found: Sequence[Collision], titles: Mapping[str, str]) -> str:
+def pairs(found: Sequence[Collision], titles: Titles) -> str:
     """Colliding pairs, one an entry: the cosine, and both texts with their labels."""
     rows = "".join(
         f'<li><span class="lab-cosine">{one.similarity:.2f}</span><span class="lab-pair">'
@@ -156,8 +154,8 @@ def pairs(found: Sequence[Collision], titles: Mapping[str, str]) -> str:
     return f'<ol class="lab-list" aria-label="Colliding pairs">{rows}</ol>'
 
 
-def _example(text: str, label: str, titles: Mapping[str, str]) -> str:
+def _example(text: str, label: str, titles: Titles) -> str:
     return (
         f'<span class="lab-row"><span class="lab-text">{escape(text)}</span>'
-        f'<span class="lab-label">{escape(title(label, dict(titles)))}</span></span>'
+        f'<span class="lab-label">{escape(title(label, titles))}</span></span>'
     )

@@ -11,12 +11,14 @@ from core.errors import InputError
 from core.text import count
 from core.types import OUT_OF_SCOPE
 from experts.discovery import out_of_scope
+from graph.fitted import unfitted
 from graph.nodes.prepare import clean_question
 from graph.services import Services, services
 from ui.chat import text
+from ui.chat.markup import Titles, title
 from ui.lab import landscape, markup
 from ui.lab.collisions import Collision, collisions
-from ui.lab.examples import examples, passages, title
+from ui.lab.examples import examples, passages
 from ui.lab.predictions import plan, predictions
 
 PROMPT = "lab-prompt"
@@ -42,6 +44,9 @@ def main() -> None:
                 _ = shared.similarity
         prompt = _prompt(shared)
         if prompt:
+            for what, learn in unfitted(shared):
+                with st.spinner(f"Learning {what} (once, under a minute) …"):
+                    learn()
             _routes(shared, prompt, titles)
         _map(shared, prompt, titles)
         _collisions(shared, titles)
@@ -83,7 +88,7 @@ def _take(question: str) -> None:
     st.session_state[PROMPT] = question
 
 
-def _routes(shared: Services, prompt: str, titles: markup.Titles) -> None:
+def _routes(shared: Services, prompt: str, titles: Titles) -> None:
     found, policy = predictions(shared, prompt), shared.policy
     # That of the settings, else similarity's, which is always there.
     route = next(one.route for one in found if one.route)
@@ -95,7 +100,7 @@ def _routes(shared: Services, prompt: str, titles: markup.Titles) -> None:
         st.html(markup.neighbours(nearest, titles))
 
 
-def _map(shared: Services, prompt: str, titles: markup.Titles) -> None:
+def _map(shared: Services, prompt: str, titles: Titles) -> None:
     explained = "Examples and passages in the two directions that tell the labels apart best. Drag to move, Ctrl and the wheel to zoom."
     st.html(markup.head("Map", explained))
     drawn = _landscape(str(shared.router_folder), shared)
@@ -107,7 +112,7 @@ def _map(shared: Services, prompt: str, titles: markup.Titles) -> None:
 
 
 @st.fragment
-def _collisions(shared: Services, titles: markup.Titles) -> None:
+def _collisions(shared: Services, titles: Titles) -> None:
     st.html(markup.head("Colliding pairs", "Examples of different labels that lie so close that a router can hardly tell them apart."))
     at = st.slider("Cosine of at least", FLOOR, 1.0, NEAR, 0.01, key="lab-cosine")
     found = [pair for pair in _pairs(str(shared.router_folder), shared) if pair.similarity >= at]

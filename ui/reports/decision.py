@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
@@ -12,11 +11,11 @@ from urllib.parse import urlencode
 from evaluation.drift import Change, Week
 from store.feedback import Feedback
 from store.runs import Run, Turn
-from ui.chat.figures import money, percent, seconds, signal
+from ui.chat.figures import money, percent, seconds, signal, spoken
 from ui.chat.markup import Titles, decided, names_of
 from ui.reports.markup import head, table
 
-ENDED = {"escalated": "superior model", "declined": "outside", "unknown": "no answer found", "clarify": "asked back"}
+ENDED = {"escalated": "superior model", "declined": "no expert asked", "unknown": "no answer found", "clarify": "asked back"}
 """Outcomes, as people read them."""
 RATED = {True: "acceptable", False: "not acceptable", None: "no verdict"}
 UNITS: Mapping[str, Callable[[float], str]] = {"cost_usd": money, "latency_ms": seconds, "confidence": "{:.2f}".format}
@@ -41,7 +40,7 @@ def runs(found: Sequence[Turn], titles: Titles, **chosen: str | None) -> str:
 
 
 def _run(turn: Turn, titles: Titles, chosen: Mapping[str, str | None]) -> str:
-    sure = f"{turn.confidence:.2f}" if turn.experts else ""
+    sure = percent(turn.confidence) if turn.experts else ""
     cells = [when(turn.created_at), names_of(turn.experts, titles), ENDED.get(turn.outcome, turn.outcome), sure]
     cells += [money(turn.cost_usd), seconds(turn.latency_ms)]
     link = f'<a href="{escape(address(run=turn.run_id, **chosen))}">{escape(" ".join(turn.question.split()))}</a>'
@@ -63,7 +62,8 @@ def whole(run: Run, said: Sequence[Feedback], titles: Titles) -> str:
     drafts = [draft for draft in run.decision.get("drafts", []) if draft["model"]]
     parts = [head("Decision", _verdict(run)), f'<div class="sy-fold rp-open">{decided(run.answer, titles)}</div>']
     if drafts:
-        parts += [head("Drafts", "Every answer that was written, and how it was judged."), *itertools.starmap(_draft, enumerate(drafts, 1))]
+        parts.append(head("Drafts", "Every answer that was written, and how it was judged."))
+        parts += [_draft(n, draft, titles) for n, draft in enumerate(drafts, 1)]
     if run.answer["passages"]:
         parts += [head("Passages", "What the answer could rest on; unfold one to read it."), *map(_passage, run.answer["passages"])]
     if said:
@@ -74,15 +74,16 @@ def whole(run: Run, said: Sequence[Feedback], titles: Titles) -> str:
 
 def _verdict(run: Run) -> str:
     answer, safety = run.answer, run.decision.get("safety")
-    words = [ENDED.get(answer["outcome"], answer["outcome"]), "grounded in documents" if answer["grounded"] else "no source cited"]
-    words += [f"router {answer['route']['router']}"] + ([f"safety rule {safety}"] if safety else [])
+    ended = ENDED.get(answer["outcome"], answer["outcome"]).capitalize()
+    words = [ended, "grounded in documents" if answer["grounded"] else "no source cited"]
+    words += [f"routed by {answer['route']['router']}"] + ([f"safety rule {safety}"] if safety else [])
     limits = ", ".join(f"{name} {value:g}" for name, value in answer["route"]["thresholds"].items())
     return f"{'; '.join(words)}{f'; thresholds {limits}' if limits else ''}."
 
 
-def _draft(n: int, draft: Mapping[str, Any]) -> str:
-    model = f"{draft['model']} ({draft['tier']}), {percent(draft['confidence'])}"
-    title = f"{draft['expert'] or 'no expert'}, attempt {draft['attempt']}: {model}"
+def _draft(n: int, draft: Mapping[str, Any], titles: Titles) -> str:
+    model = f"{draft['model']} ({draft['tier']}), {spoken(draft['confidence'])} confident"
+    title = f"{names_of(draft['expert'], titles) or 'No expert'}, attempt {draft['attempt']}: {model}"
     rows = "".join(f"<span><b>{escape(signal(name))}</b> {value:.2f}</span>" for name, value in draft["parts"].items())
     body = f'<div class="sy-passage" tabindex="0">{escape(draft["text"])}</div><div class="rp-fields rp-inside">{rows}</div>'
     return _fold(str(n), title, body)
@@ -109,6 +110,8 @@ def _feedback(one: Feedback) -> str:
 def changed(found: Sequence[Week]) -> str:
     """The weeks that differ from the earlier ones, in words."""
     rows = "".join(f"<li><p>{escape(_change(week, change))}</p></li>" for week in found for change in week.changes)
+    if len(found) < 2:
+        return '<p class="rp-small">One week so far: there is nothing to compare it with yet.</p>'
     if not rows:
         return '<p class="rp-small">No week differs from the earlier ones beyond chance.</p>'
     return f'<ol class="rp-list" aria-label="Changes">{rows}</ol>'

@@ -73,11 +73,10 @@ def _value(value: float | None, interval: tuple[float, float] | None, digits: in
 
 def plots(found: Sequence[Plot]) -> str:
     """The pictures, on white in dark pages too: that is what they were drawn for."""
-    images = "".join(
-        f'<figure><img alt="{escape(plot.shows.capitalize())}" src="data:image/png;base64,{base64.b64encode(plot.png).decode()}"></figure>'
-        for plot in found
+    images = (
+        f'alt="{escape(plot.shows.capitalize())}" src="data:image/png;base64,{base64.b64encode(plot.png).decode()}"' for plot in found
     )
-    return f'<div class="rp-plots">{images}</div>'
+    return f'<div class="rp-plots">{"".join(f"<figure tabindex=0><img {image}></figure>" for image in images)}</div>'
 
 
 def wrong(items: Sequence[dict[str, Any]]) -> str:
