@@ -57,7 +57,10 @@ async def chat(
     thread = (body.metadata or {}).get("thread_id") or x_thread_id
     if thread is not None and not re.fullmatch(THREAD_ID, thread):
         raise Refused(400, "thread_id: expected 1 to 64 letters, digits, - and _.", param="thread_id")
-    start = await run_in_threadpool(_prepared, shared, who, body, thread, request.headers)
+    # What may wait for a file, the database or a picture does so in a thread; the rest is done before one would have begun.
+    waits = shared.not_ready or who.key or body.messages[-1].pictures
+    given = shared, who, body, thread, request.headers
+    start = await run_in_threadpool(_prepared, *given) if waits else _prepared(*given)
     played = shared.turns.play(start)
     reply = _Reply(body.model, who)
     if body.stream:
@@ -81,7 +84,7 @@ def _prepared(shared: State, who: Caller, body: ChatRequest, thread: str | None,
     def start(control: RunControl, tell: Tell) -> None:
         play = _play(services, question, chosen, body, thread and stored_name(who, thread))
         with within(headers, services.settings), Account(services, who) as account:
-            last = play(control, tell if body.stream else unheard)
+            last = play(control, _of_tokens(tell) if body.stream else unheard)
             if last["type"] == "answer":
                 account.pay(last["data"]["cost_usd"])
                 shared.metrics.answered(last["data"])
@@ -98,6 +101,16 @@ def _play(services: Services, question: str, chosen: Context, body: ChatRequest,
         return turn(question, chosen, thread, services)
     said = history(body.messages[:-1], services.settings.max_question_chars)
     return lone_turn([*said, HumanMessage(question)], chosen, services)
+
+
+def _of_tokens(tell: Tell) -> Tell:
+    """What passes on only the answer's text: every event wakes the event loop, and the others are not sent."""
+
+    def pass_on(event: Event) -> None:
+        if event["type"] == "token":
+            tell(event)
+
+    return pass_on
 
 
 def history(messages: Sequence[Message], limit: int) -> list[AnyMessage]:

@@ -43,25 +43,23 @@ class Turns:
         self._count(1)
         loop, events, control = asyncio.get_running_loop(), asyncio.Queue[Event | BaseException | None](), RunControl()
 
-        def put(item: Event | BaseException | None) -> None:
+        def put(item: Event) -> None:
             with suppress(RuntimeError):  # the loop has ended, and with it whoever would read
                 loop.call_soon_threadsafe(events.put_nowait, item)
 
         def work() -> None:
-            try:
+            with suppress(GraphDrained):
                 if not control.drain_requested:
                     start(control, put)
-                put(None)
-            except GraphDrained:
-                put(None)
-            except BaseException as error:  # handed to the event loop, which raises it
-                put(error)
+
+        def end(error: BaseException | None) -> None:
+            self._count(-1)
+            events.put_nowait(error)
 
         def over(future: Future[None]) -> None:
-            if future.cancelled():
-                put(None)
+            error = None if future.cancelled() else future.exception()
             with suppress(RuntimeError):
-                loop.call_soon_threadsafe(self._count, -1)
+                loop.call_soon_threadsafe(end, error)
 
         self._pool.submit(work).add_done_callback(over)
         return _read(events, control)

@@ -17,6 +17,8 @@ from store.engine import holds, keys, transaction
 PREFIX = "sy-"
 _ID_BYTES, _SECRET_BYTES = 4, 32
 _MINUTE_S = 60.0
+_ANY = select(keys.c.key_id).limit(1)
+"""Built once, because every request asks it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +82,7 @@ def listed(engine: Engine) -> list[Key]:
 def any_key(engine: Engine) -> bool:
     """Whether a key was ever made, revoked or not: from then on nobody comes in without one. Raises StoreError."""
     with transaction(engine) as connection:
-        return connection.execute(select(keys.c.key_id).limit(1)).first() is not None
+        return connection.execute(_ANY).first() is not None
 
 
 def find(engine: Engine, secret: str) -> Key | None:

@@ -13,6 +13,8 @@ from sqlalchemy import JSON, ColumnElement, Engine, Row, Text, cast, delete, fun
 
 from store.engine import decisions, runs, transaction
 
+_ADD_RUN, _ADD_DECISION = insert(runs), insert(decisions)
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -87,9 +89,9 @@ def record(
     }
     with transaction(engine) as connection:
         # The row beside the statement, not in it: SQLAlchemy then knows the statement from the turn before.
-        connection.execute(insert(runs), row)
+        connection.execute(_ADD_RUN, row)
         if decision:
-            connection.execute(insert(decisions), {"run_id": answer["run_id"], "decision": _json(decision)})
+            connection.execute(_ADD_DECISION, {"run_id": answer["run_id"], "decision": _json(decision)})
 
 
 def find_run(engine: Engine, run_id: str) -> Run | None:

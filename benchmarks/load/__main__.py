@@ -2,7 +2,8 @@
 
 Usage: python -m benchmarks.load [--experts tiny|shipped] [--chats 200] [--seconds 60] [--pause S] [--rounds 3] [--json FILE] [--plot FILE]
 
-Held: every chat pauses as long as a reader might, so that the servers are busy but not swamped: the overhead over the model's own time.
+Held: every chat pauses as long as a reader might, so that the servers are busy but not swamped: the overhead over the model's own time,
+which is 300 ms for each call that a turn took.
 Flat out: no chat ever pauses, in rounds that go from server to server: the most requests a second that each can do.
 """
 
@@ -30,7 +31,7 @@ import numpy as np
 from benchmarks.load import MODEL_S, sides
 from benchmarks.load.chats import Talk, hold
 from benchmarks.load.plot import draw
-from benchmarks.load.sides import Side
+from benchmarks.load.sides import Side, calls_for
 from core.settings import ROOT
 from ui.console import OUT, say
 
@@ -85,7 +86,8 @@ def played(side: Side, threads: list[str], asked: list[str], seconds: float, pau
     # What comes before it counts: until the chats are spread out, or the first of them were answered.
     talk = asyncio.run(hold(side.url, side.asking, threads, asked, seconds, pause_s, pause_s or seconds / 3))
     used = side.cpu_s() - before
-    overhead = (np.array(talk.latencies_s) - MODEL_S) * 1000
+    calls = [calls_for(body) for _, body in talk.measured]
+    overhead = 1000 * np.array([seconds - MODEL_S * n for (seconds, _), n in zip(talk.measured, calls, strict=True)])
     p50, p95, p99 = (round(float(p), 1) for p in np.percentile(overhead, [50, 95, 99])) if len(overhead) else (None, None, None)
     return talk, {
         "turns": len(talk.replies),
@@ -93,6 +95,7 @@ def played(side: Side, threads: list[str], asked: list[str], seconds: float, pau
         "errors": len(talk.errors),
         "first_errors": talk.errors[:3],
         "requests_per_second": round(talk.per_second, 2),
+        "calls_per_turn": round(sum(calls) / max(1, len(calls)), 3),
         "overhead_ms": {"p50": p50, "p95": p95, "p99": p99},
         "overhead_ms_at_most": {str(b): int((overhead <= b).sum()) for b in BUCKETS_MS},
         "cpu_ms_per_turn": round(1000 * used / max(1, len(talk.replies)), 1),
@@ -154,7 +157,7 @@ def described(options: argparse.Namespace, setup: dict[str, Any], pause_s: float
         "chats": options.chats,
         "seconds": options.seconds,
         "pause_s": f"{0.5 * pause_s:g} to {1.5 * pause_s:g}",
-        "model": f"scripted, {MODEL_S * 1000:g} ms, one call a turn: the policy accepts every draft",
+        "model": f"scripted, {MODEL_S * 1000:g} ms a call: one for each draft, all accepted, and one to rewrite a short follow-up",
         "ours": f"{WORKERS} workers; each turn stored in its conversation (SQLite, synchronous=FULL)",
         "bare": f"{WORKERS} workers; a FastAPI route that awaits the same model and stores nothing",
         "dev": "langgraph dev as make dev starts it, one process, 10 jobs at once; conversations in memory",
@@ -193,13 +196,13 @@ def show(result: dict[str, Any]) -> None:
 
     for phase in ("held", "flat_out"):
         table = Table(
-            "server", "requests/s", "rounds", "p50", "p95", "p99", "CPU", "errors", title=f"{phase.replace('_', ' ')}, times in ms"
+            "server", "requests/s", "rounds", "calls", "p50", "p95", "p99", "CPU", "errors", title=f"{phase.replace('_', ' ')}, times in ms"
         )
         for name, numbers in result[phase].items():
             over = [str(numbers["overhead_ms"][p]) for p in ("p50", "p95", "p99")]
             rounds = " ".join(f"{rate:.0f}" for rate in numbers.get("rounds", []))
             cpu, errors = str(numbers["cpu_ms_per_turn"]), str(numbers["errors"])
-            table.add_row(name, str(numbers["requests_per_second"]), rounds, *over, cpu, errors)
+            table.add_row(name, str(numbers["requests_per_second"]), rounds, str(numbers["calls_per_turn"]), *over, cpu, errors)
         OUT.print(table)
     for name, value in {**result["setup"], **result["ratios"], "turns lost": result["held"].get("ours", {}).get("lost")}.items():
         OUT.print(f"{name}: {value}", soft_wrap=True)

@@ -18,17 +18,17 @@ Asking = Callable[[str, str], tuple[str, dict[str, Any]]]
 
 @dataclass
 class Talk:
-    """What became of the chats. latencies_s: of the turns that were answered within the time; replies: (thread, body) of all."""
+    """What became of the chats. measured: (seconds, body) of the turns answered within the time; replies: (thread, body) of all."""
 
     seconds: float
-    latencies_s: list[float] = field(default_factory=list)
+    measured: list[tuple[float, Any]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     replies: list[tuple[str, Any]] = field(default_factory=list)
 
     @property
     def per_second(self) -> float:
         """Turns answered a second."""
-        return len(self.latencies_s) / self.seconds
+        return len(self.measured) / self.seconds
 
 
 async def hold(
@@ -58,9 +58,10 @@ async def hold(
                 talk.errors.append(f"{status} {body[:200].decode(errors='replace')}")
                 connection.close()
             else:
+                said = json.loads(body)
                 if began <= time.monotonic() < began + seconds:
-                    talk.latencies_s.append(end - start)
-                talk.replies.append((thread, json.loads(body)))
+                    talk.measured.append((end - start, said))
+                talk.replies.append((thread, said))
             turn += 1
             await asyncio.sleep(dice.uniform(0.5, 1.5) * pause_s)
         connection.close()

@@ -22,7 +22,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
         at_most = {float(ms): count / total for ms, count in numbers["overhead_ms_at_most"].items()}
         left.plot(list(at_most), list(at_most.values()), marker="o", markersize=3, color=COLOURS[name], label=NAMES[name])
     setup = result["setup"]
-    left.set(xscale="log", ylim=(0, 1.02), xlabel="overhead over the model's 300 ms, at most (ms)", ylabel="share of the turns")
+    left.set(xscale="log", ylim=(0, 1.02), xlabel="overhead over the model's own time, at most (ms)", ylabel="share of the turns")
     left.set_title(f"{setup['chats']} chats held for {setup['seconds']:g} s, a pause of {setup['pause_s']} s", fontsize=9)
     left.legend(fontsize=8)
     left.grid(alpha=0.3)

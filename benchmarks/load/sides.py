@@ -26,7 +26,8 @@ from core.settings import ROOT
 READY_S = 120.0
 TINY = ROOT / "tests" / "data" / "experts"
 ONE_CALL = {"out_of_scope_at": 1.0, "both_at": 1.0, "accept_at": 0.0, "retry_at": 0.0, "answer_at": 0.0, "superior_at": 1.0}
-"""A policy under which every turn asks one expert and one model, once: the overhead is then what is left after 300 ms."""
+"""A policy under which every turn asks one expert and one model, once. A short question later in a conversation takes a call more: a hosted
+model says first whether it is a follow-up."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ def runs(thread: str, question: str) -> tuple[str, dict[str, Any]]:
     """A turn on a thread of the LangGraph server."""
     said = {"messages": [{"role": "user", "content": question}]}
     return f"/threads/{thread}/runs/wait", {"assistant_id": "switchyard", "input": said, "if_not_exists": "create"}
+
+
+def calls_for(body: dict[str, Any]) -> int:
+    """How many calls of a model a turn took: those that its answer object lists, one after the other; the bare route's only one."""
+    answer = body.get("switchyard") or body.get("answer")
+    return len(answer["models"]) if answer else 1
 
 
 @contextmanager
