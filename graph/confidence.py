@@ -139,9 +139,9 @@ def says_nothing(text: str) -> bool:
 
 
 def _reader_probability(question: str, hits: Sequence[Hit], citations: Sequence[Citation], reader: Reader) -> float:
-    """The highest probability, by the shipped reader, that a quoted sentence answers the question."""
+    """The probability, by the shipped reader, that one of the quoted sentences answers the question."""
     if not citations:
         return 0.0
     quoted = {(c.n - 1, c.quote) for c in citations}
     ranked = reader.rank(question, [hit.to_read() for hit in hits])
-    return max((s.score for s in ranked if (s.passage, s.text) in quoted), default=0.0)
+    return math.fsum(s.score for s in ranked if (s.passage, s.text) in quoted)

@@ -53,8 +53,8 @@ def unfitted(services: Services) -> Iterator[tuple[str, Callable[[], object]]]:
 
 def _safety(services: Services) -> tuple[SafetyRules, Path]:
     """The rules, not yet fitted, and where they are kept once they are."""
-    rules = SafetyRules(services.experts, *router_examples(services.experts, services.settings.experts_dir))
-    return rules, fitted_folder(services) / f"safety-{rules.data}"
+    rules = SafetyRules(services.experts)
+    return rules, fitted_folder(services) / f"safety-{rules.data(services.examples_hash)}"
 
 
 def fitted_safety(services: Services) -> SafetyRules:
@@ -66,7 +66,7 @@ def fitted_safety(services: Services) -> SafetyRules:
     except IndexFault:
         pass
     print("Learning the safety rules ...", file=sys.stderr)
-    rules.fit(services.encoder.encode)
+    rules.fit(services.encoder.encode, *router_examples(services.experts, services.settings.experts_dir))
     with _alone(folder, "safety-*"):
         rules.save(folder, fingerprint)
     return rules

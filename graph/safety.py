@@ -22,7 +22,7 @@ from retrieval.encoder import Vectors
 
 KIND = "safety"
 SHARPNESS, RIDGE = 0.7, 0.03
-ELSEWHERE, OWN = 2_000, 400
+ELSEWHERE, OWN = 2_000, 100
 """So many out-of-scope texts, and so many of each expert's own, stand for everything else: those that lie nearest to an urgent example.
 With all of them the fit takes minutes and misses more."""
 
@@ -37,49 +37,37 @@ class Match:
 
 
 class SafetyRules:
-    """All rules of all experts. `fit` or `load` it before it can `match`.
+    """All rules of all experts. `fit` or `load` it before it can `match`."""
 
-    `texts`, `labels`: what the router learns from; a text that is an example of a rule counts as that alone.
-    """
-
-    def __init__(self, experts: dict[str, Expert], texts: Sequence[str], labels: Sequence[str]) -> None:
+    def __init__(self, experts: dict[str, Expert]) -> None:
         self._rules = [(rule, e.name) for e in experts.values() for rule in e.card.safety]
         self._class = {text: len(self._rules) for rule, _ in self._rules for text in rule.harmless}
         self._class |= {text: n for n, (rule, _) in enumerate(self._rules) for text in rule.examples}
-        self._others = {text: label for text, label in zip(texts, labels, strict=True) if text not in self._class}
         self._anchors: Vectors = np.zeros((0, 0), np.float32)
         self._votes: Floats32 = np.zeros((0, 0), np.float32)
 
     def __len__(self) -> int:
         return len(self._rules)
 
-    @property
-    def data(self) -> str:
-        """Changes whenever what is learnt from does, or how."""
-        rules = [f"{n}:{text}" for text, n in self._class.items()]
-        return data_hash(list(self._others), [*self._others.values(), *rules, f"{SHARPNESS} {RIDGE} {ELSEWHERE} {OWN}"])
+    def data(self, examples: str) -> str:
+        """Changes whenever what is learnt from does, or how. `examples`: what changes whenever the router's do."""
+        return data_hash(list(self._class), [*map(str, self._class.values()), examples, f"{SHARPNESS} {RIDGE} {ELSEWHERE} {OWN}"])
 
-    def fit(self, encode: Callable[[Sequence[str]], Vectors]) -> Self:
-        """Learn from the examples. `encode`: texts to unit vectors, shape (n, dimensions)."""
-        known, others = encode(list(self._class)), encode(list(self._others))
+    def fit(self, encode: Callable[[Sequence[str]], Vectors], texts: Sequence[str], labels: Sequence[str]) -> Self:
+        """Learn from the rules' examples, and from `texts` and `labels`, the router's: a text that is a rule's counts as that alone.
+
+        `encode`: texts to unit vectors, shape (n, dimensions).
+        """
+        elsewhere = {text: label for text, label in zip(texts, labels, strict=True) if text not in self._class}
+        known, others = encode(list(self._class)), encode(list(elsewhere))
         classes = np.array(list(self._class.values()))
-        others = others[self._nearest((others @ known[classes < len(self)].T).max(axis=1))]
+        others = others[_nearest((others @ known[classes < len(self)].T).max(axis=1), list(elsewhere.values()))]
         vectors = np.concatenate([known, others])
         classes = np.concatenate([classes, np.full(len(others), len(self))])
         targets = np.where(classes[:, None] == np.arange(len(self) + 1), 1.0, -1.0)
         found = learn("kernel", vectors, targets, distrust_of(targets), SHARPNESS, RIDGE)
         self._anchors, self._votes = found.anchors, found.votes
         return self
-
-    def _nearest(self, cosines: Vectors) -> list[int]:
-        """Which of the other texts stand for everything else, by their cosines to the nearest urgent example."""
-        left = {label: ELSEWHERE if label == OUT_OF_SCOPE else OWN for label in self._others.values()}
-        labels, chosen = list(self._others.values()), []
-        for n in np.argsort(-cosines).tolist():
-            if left[labels[n]]:
-                left[labels[n]] -= 1
-                chosen.append(n)
-        return chosen
 
     def match(self, vector: Vectors, policy: Policy) -> Match | None:
         """The likeliest rule for a question's vector, shape (dimensions,), if it scores at least the policy's `safety_at`."""
@@ -92,7 +80,7 @@ class SafetyRules:
 
     def save(self, folder: Path, encoder: str) -> None:
         """Write what was learnt. `encoder`: its fingerprint. Raises IndexFault."""
-        about = {"kind": KIND, "encoder": encoder, "labels": [rule.name for rule, _ in self._rules], "data": self.data}
+        about = {"kind": KIND, "encoder": encoder, "labels": [rule.name for rule, _ in self._rules]}
         write_router(folder, about, {"anchors": self._anchors, "votes": self._votes})
 
     def load(self, folder: Path, encoder: str) -> Self:
@@ -100,3 +88,14 @@ class SafetyRules:
         arrays = read_router(folder, KIND, encoder)[1]
         self._anchors, self._votes = arrays["anchors"], arrays["votes"]
         return self
+
+
+def _nearest(cosines: Vectors, labels: Sequence[str]) -> list[int]:
+    """Which of the other texts stand for everything else, by their cosines to the nearest urgent example."""
+    left = {label: ELSEWHERE if label == OUT_OF_SCOPE else OWN for label in labels}
+    chosen = []
+    for n in np.argsort(-cosines).tolist():
+        if left[labels[n]]:
+            left[labels[n]] -= 1
+            chosen.append(n)
+    return chosen

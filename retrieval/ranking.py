@@ -30,7 +30,6 @@ FEATURES = (
     "span_gap",
     "cosine",
     "cosine_gap",
-    "cosine_title",
     "overlap",
     "overlap_title",
     "overlap_previous",
@@ -46,6 +45,8 @@ FEATURES = (
     "length",
     "pronoun",
 )
+EVIDENCE = ("answers", "cosine", "overlap_title")
+"""Features whose highest value, beside the best sentence's score, tells whether the passages answer at all."""
 RETRIEVAL = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """What a unit of the search's score may count beside the reader's log-odds."""
 _KINDS = (
@@ -72,14 +73,21 @@ _KINDS = (
 )
 _ASKS = tuple(re.compile(asks, re.I) for asks, _ in _KINDS)
 _HOLDS = tuple(re.compile(holds, re.I) for _, holds in _KINDS)
+Floats = NDArray[np.float64]
 _PRONOUN = re.compile(r"^(?:It|They|This|These|That|Those|He|She|Its|Their|His|Her|Such|Both)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """A fitted ranking. `retrieval`: what a unit of the search's score counts beside the reader's log-odds when passages are ordered."""
+    """A fitted ranking.
+
+    coefficients: what each feature counts in a sentence's score, unbounded. evidence: what the best score, and the highest value of each of
+    EVIDENCE, count in the log-odds that the passages answer; intercept: theirs. retrieval: what a unit of the search's score counts beside
+    the reader's log-odds when passages are ordered.
+    """
 
     coefficients: tuple[float, ...]
+    evidence: tuple[float, ...]
     intercept: float
     retrieval: float
 
@@ -90,26 +98,34 @@ class Weights:
             data = json.loads(path.read_text(encoding="utf-8"))
             if tuple(data["features"]) != FEATURES:
                 raise InputError(f"{path}: fitted for other features. Run: switchyard train reader --ranking")
-            if len(data["coefficients"]) != len(FEATURES):
+            if (len(data["coefficients"]), len(data["evidence"])) != (len(FEATURES), 1 + len(EVIDENCE)):
                 raise ValueError("there is not one coefficient a feature")
-            return cls(tuple(data["coefficients"]), float(data["intercept"]), float(data["retrieval"]))
+            return cls(tuple(data["coefficients"]), tuple(data["evidence"]), float(data["intercept"]), float(data["retrieval"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InputError(f"{path}: expected the reader's weights: {error}. Run: switchyard train reader --ranking") from None
 
-    def probabilities(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Shape (n,) for features of shape (n, len(FEATURES))."""
-        logits: NDArray[np.float64] = features @ np.array(self.coefficients) + self.intercept
-        return 1 / (1 + np.exp(-logits))
+    def probabilities(self, features: Floats) -> Floats:
+        """That each sentence is the one that answers: shape (n,), of features (n, len(FEATURES)) of at least one sentence.
+
+        Their sum is the probability that the passages answer at all.
+        """
+        scores = features @ np.array(self.coefficients)
+        logit = float(evidence(features, scores) @ np.array(self.evidence)) + self.intercept
+        shares = np.exp(scores - scores.max())
+        found: Floats = shares / shares.sum() / (1 + np.exp(-logit))
+        return found
 
 
-def sentence_features(
-    question: str, passages: Sequence[Mapping[str, Any]], readings: Sequence[Reading], encoder: Encoder
-) -> NDArray[np.float64]:
+def evidence(features: Floats, scores: Floats) -> Floats:
+    """Shape (1 + len(EVIDENCE),): the best sentence's score and the highest value of each of EVIDENCE, over a question's sentences."""
+    return np.array([scores.max(), *features[:, [FEATURES.index(name) for name in EVIDENCE]].max(axis=0)])
+
+
+def sentence_features(question: str, passages: Sequence[Mapping[str, Any]], readings: Sequence[Reading], encoder: Encoder) -> Floats:
     """Shape (number of sentences, len(FEATURES)), in reading order; at least one sentence. See FEATURES for the columns."""
     split = [(n, i, sentence) for n, reading in enumerate(readings) for i, sentence in enumerate(reading.sentences)]
     vector = encoder.encode([question])[0]
     cosines = np.concatenate([_cosines(p, reading, vector, encoder) for p, reading in zip(passages, readings, strict=True)])
-    titles = encoder.encode([str(p["title"]) for p in passages]) @ vector
     wanted = terms(question)
     asked, pairs = dict.fromkeys(wanted), set(pairwise(wanted))
     said = [terms(sentence.text) for _, _, sentence in split]
@@ -134,7 +150,6 @@ def sentence_features(
                 sentence.score - best,
                 cosines[at],
                 cosines[at] - cosines.max(),
-                titles[n],
                 overlaps[at],
                 with_title[at],
                 overlaps[at - 1] if i else 0.0,

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from math import fsum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 MODEL, TOKENIZER, WEIGHTS = "model.onnx", "tokenizer.json", "weights.json"
 KEPT = 512
+RANKED = 16
 THREADS = min(4, os.cpu_count() or 1)
 LONGEST = 40
 """Tokens of a span."""
@@ -62,7 +64,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A sentence of a passage. `score`: probability in [0, 1] that it answers the question."""
+    """A sentence of a passage. `score`: probability in [0, 1] that it is the one that answers; of all that are read, at most 1 in sum."""
 
     text: str
     passage: int
@@ -75,13 +77,15 @@ class Reader:
 
     One passage at a time: dynamic int8 quantisation would otherwise make a reading depend on the others. Several are read side by side,
     each on one thread: ONNX Runtime's own threads spin while they wait for each other, which on a busy machine takes twice the work. The
-    last 512 readings are kept, because a passage is looked at when it is found, when it is quoted, and when the answer is judged.
+    last 512 readings and 16 rankings are kept, because a passage is looked at when it is found, when it is quoted, and when the answer is
+    judged.
     """
 
     def __init__(self, folder: Path, encoder: Encoder) -> None:
         self.folder = folder
         self._encoder = encoder
         self._kept = lru_cache(maxsize=KEPT)(self._read)
+        self._ranked = lru_cache(maxsize=RANKED)(self._rank)
         self._readers = ThreadPoolExecutor(THREADS, thread_name_prefix="reader")
 
     def open(self) -> None:
@@ -95,7 +99,11 @@ class Reader:
         return list(self._readers.map(lambda p: self._kept(question, str(p["title"]), str(p["text"])), passages))
 
     def rank(self, question: str, passages: Sequence[Mapping[str, Any]]) -> list[Sentence]:
-        """All sentences of the passages, best first."""
+        """All sentences of the passages (dicts as `Hit.to_read` gives them), best first."""
+        return list(self._ranked(question, tuple((str(p["title"]), str(p["text"]), tuple(p.get("cosines", ()))) for p in passages)))
+
+    def _rank(self, question: str, given: Sequence[tuple[str, str, tuple[float, ...]]]) -> list[Sentence]:
+        passages = [{"title": title, "text": text, "cosines": cosines} for title, text, cosines in given]
         readings = self.read(question, passages)
         places = [(n, i, span.text) for n, reading in enumerate(readings) for i, span in enumerate(reading.sentences)]
         if not places:
@@ -115,8 +123,8 @@ class Reader:
         return sorted(scored, key=lambda hit: -hit.score)
 
     def answers(self, question: str, passages: Sequence[Mapping[str, Any]]) -> float:
-        """The probability in [0, 1] that the answer is in these passages: that of the best sentence."""
-        return max((sentence.score for sentence in self.rank(question, passages)), default=0.0)
+        """The probability in [0, 1] that the answer is in these passages: the sum of their sentences'."""
+        return fsum(sentence.score for sentence in self.rank(question, passages))
 
     def find(self, question: str, hits: Sequence[Hit]) -> tuple[Hit, Span] | None:
         """The exact words that answer, and the hit they stand in, of hits as `rerank` gives them: the best sum of both scores."""

@@ -7,7 +7,7 @@ from functools import _lru_cache_wrapper
 
 from retrieval.onnx_text import KEPT as VECTORS_KEPT
 from retrieval.reader import KEPT as READINGS_KEPT
-from retrieval.reader import Reader
+from retrieval.reader import RANKED, Reader
 
 SERVING = ["core", "store", "retrieval", "llms", "experts", "graph", "server"]
 LIMITS = {"retrieval.text.stem": 65_536, "llms.finetuned._read": 2}
@@ -35,4 +35,6 @@ def test_a_cached_function_with_arguments_has_a_limit_or_is_one_a_process():
 
 def test_vectors_and_readings_are_kept_up_to_a_limit(minilm, encoder, tmp_path):
     assert (minilm._model._kept.cache_parameters()["maxsize"], VECTORS_KEPT) == (1024, 1024)
-    assert (Reader(tmp_path, encoder)._kept.cache_parameters()["maxsize"], READINGS_KEPT) == (512, 512)
+    reader = Reader(tmp_path, encoder)
+    assert (reader._kept.cache_parameters()["maxsize"], READINGS_KEPT) == (512, 512)
+    assert (reader._ranked.cache_parameters()["maxsize"], RANKED) == (16, 16)

@@ -12,7 +12,7 @@ from core.types import OUT_OF_SCOPE, Hit, Route, Tier
 from graph.drafting import Task, write
 from graph.nodes.expert import absent, search
 from graph.services import Services
-from graph.state import Context, State
+from graph.state import AUTO, Context, State
 from graph.summary import recalled
 from graph.telling import tell
 
@@ -22,7 +22,9 @@ OWN, OTHERS, MOST_OTHERS = 10, 3, 3
 def superior(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """One draft by the superior model for each chosen expert, so that a question that spans two is answered from both."""
     found = Route(**state["route"])
-    others = other_hits(services, state["question"], found)
+    # Whoever names an expert wants that one's documents.
+    named = runtime.context and runtime.context.expert != AUTO
+    others = [] if named else other_hits(services, state["question"], found)
     attempt, pictures = state.get("attempt", 1), state.get("pictures") or ()
     drafts = []
     for name in found.experts:

@@ -91,7 +91,7 @@ def made(case: Case, tmp_path: Path, tiny_folder: Callable[[], Path]) -> Iterato
         weights = {"features": FEATURES, "coefficients": [8.0 if f == "overlap" else 0.0 for f in FEATURES], "intercept": -4.0}
         for name in (MODEL, TOKENIZER):
             (tmp_path / name).symlink_to(ROOT / "artifacts" / "reader" / name)
-        (tmp_path / WEIGHTS).write_text(json.dumps({**weights, "retrieval": 0.0}))
+        (tmp_path / WEIGHTS).write_text(json.dumps({**weights, "evidence": [1.0, 0.0, 0.0, 0.0], "retrieval": 0.0}))
         yield load_model(case.spec, settings, Reader(tmp_path, Letters())), settings
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from retrieval.ranking import FEATURES, Weights, fits_kind, needs_context, sentence_features
+from retrieval.ranking import EVIDENCE, FEATURES, Weights, evidence, fits_kind, needs_context, sentence_features
 from retrieval.reader import Reading, Span
 from retrieval.text import sentences
 
@@ -29,7 +29,7 @@ def read(*scores: tuple[float, ...]) -> list[Reading]:
     ]
 
 
-WHOLE = {"features": FEATURES, "coefficients": [0] * len(FEATURES), "intercept": 0, "retrieval": 0}
+WHOLE = {"features": FEATURES, "coefficients": [0] * len(FEATURES), "evidence": [0] * 4, "intercept": 0, "retrieval": 0}
 READINGS = read((2.0, -3.0, 5.0, -1.0), (-1.0, -2.0, -4.0), (-3.0, -6.0, -7.0))
 
 
@@ -70,7 +70,6 @@ def test_the_features_are_what_their_names_say(encoder):
     assert column["answers"].tolist() == [2, 2, 2, -1, -1, -3, -3]
     vector = encoder.encode(["How long does green tea steep?"])[0]
     np.testing.assert_allclose(column["cosine"], encoder.encode([s.text for r in READINGS for s in r.sentences]) @ vector, atol=1e-6)
-    np.testing.assert_allclose(column["cosine_title"][[0, 3, 5]], encoder.encode([p["title"] for p in PASSAGES]) @ vector, atol=1e-6)
     known = [{**p, "cosines": (0.5,) * len(r.sentences)} if n else p for n, (p, r) in enumerate(zip(PASSAGES, READINGS, strict=True))]
     given = sentence_features("How long does green tea steep?", known, READINGS, encoder)[:, FEATURES.index("cosine")]
     assert given.tolist() == pytest.approx([*column["cosine"][:3], 0.5, 0.5, 0.5, 0.5]), "the search's cosines stand where it gave them"
@@ -93,11 +92,20 @@ def test_a_question_of_common_words_only(encoder):
     assert not rows[:, FEATURES.index("overlap")].any()
 
 
-def test_probabilities():
-    weights = Weights((1.0, *[0.0] * (len(FEATURES) - 1)), -1.0, 0.0)
+def test_each_sentence_has_its_share_of_the_evidence():
     rows = np.zeros((3, len(FEATURES)))
-    rows[:, 0] = [1, 2, -700]
-    np.testing.assert_allclose(weights.probabilities(rows), [0.5, 1 / (1 + np.exp(-1)), 0], atol=1e-12)
+    rows[:, FEATURES.index("span")] = [1, 2, -700]
+    rows[:, FEATURES.index("answers")] = [0.5, 0.5, -3]
+    coefficients = tuple(float(name == "span") for name in FEATURES)
+    found = Weights(coefficients, (0.25, 1.0, 0.0, 0.0), -1.0, 0.0).probabilities(rows)
+    assert found.sum() == pytest.approx(0.5), "log-odds: 0.25 of the best score, 2, the highest value of `answers`, and -1"
+    np.testing.assert_allclose(found, [0.5 / (1 + np.e), 0.5 * np.e / (1 + np.e), 0], atol=1e-12)
+
+
+def test_the_evidence_is_the_highest_of_each():
+    rows = np.zeros((2, len(FEATURES)))
+    rows[:, [FEATURES.index(name) for name in EVIDENCE]] = [[-2, 0.1, 0.9], [-3, 0.4, 0.2]]
+    assert evidence(rows, np.array([0.0, 7.0])).tolist() == [7.0, -2, 0.4, 0.9]
 
 
 @pytest.mark.parametrize(
@@ -106,8 +114,10 @@ def test_probabilities():
         ({**WHOLE, "features": [*FEATURES[:-1], "luck"]}, "fitted for other features"),
         ({**WHOLE, "features": FEATURES[::-1]}, "fitted for other features"),
         ({**WHOLE, "coefficients": [0]}, "there is not one coefficient a feature"),
+        ({**WHOLE, "evidence": [0] * 3}, "there is not one coefficient a feature"),
         ({"features": FEATURES, "intercept": 0, "retrieval": 0}, "expected the reader's weights: 'coefficients'"),
         ({k: v for k, v in WHOLE.items() if k != "retrieval"}, "expected the reader's weights: 'retrieval'"),
+        ({k: v for k, v in WHOLE.items() if k != "evidence"}, "expected the reader's weights: 'evidence'"),
         ([], "expected the reader's weights: "),
         ("text", "expected the reader's weights: "),
     ],

@@ -55,6 +55,15 @@ def test_what_no_passage_answers_is_believed_less(reader):
     assert asked > 2 * strange
 
 
+def test_what_was_ranked_is_not_worked_out_again(reader):
+    """Before the answer, for the answer, and when it is judged: the passages are the same."""
+    question = "How long does the queen of a hive live?"
+    before, known = reader.answers(question, PASSAGES), reader._ranked.cache_info()
+    ranked = reader.rank(question, [{**p, "cosines": ()} for p in PASSAGES])
+    assert sum(sentence.score for sentence in ranked) == pytest.approx(before)
+    assert (reader._ranked.cache_info().hits, reader._ranked.cache_info().misses) == (known.hits + 1, known.misses)
+
+
 def test_hits_are_put_in_the_order_of_what_answers(reader):
     hits = [Hit(Passage(f"p{n}", p["title"], p["text"], ""), 0.0, 0.5) for n, p in enumerate(PASSAGES)]
     ranked = reader.rerank("Why does honey keep?", hits)

@@ -3,9 +3,9 @@
 A sentence among the passages that are read is right when it stands in the question's document and holds the key fact. The ranking is fitted
 listwise (Cao et al.: Learning to Rank, 2007): the right sentences' share of a softmax over all the question's sentences. What the network
 says of `train` questions cannot be used, because it knows them by heart. So a first fit on `train` does without it, and a second one on
-`dev` starts from there: its penalty draws towards the first one's weights, as strongly as gives the most right sentences among the first
-four in cross-validation. A logistic regression on the score makes it a probability (Platt, 1999), for which every question is also read
-with the passages of its document withheld: what is found then is wrong, however good it looks.
+`dev` starts from there: its penalty draws towards the first one's weights, as strongly as gives the right sentences the largest share in
+cross-validation. A logistic regression on `evidence` says how likely there is a right one at all, for which every question is also
+read with the passages of its document withheld, and in other experts' documents: what is found then is wrong, however good it looks.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from experts.discovery import Expert, Item
 from graph.nodes.expert import CANDIDATES
 from retrieval.encoder import Encoder
 from retrieval.index import Index
-from retrieval.ranking import FEATURES, RETRIEVAL, Weights, sentence_features
+from retrieval.ranking import FEATURES, RETRIEVAL, Floats, Weights, evidence, sentence_features
 from retrieval.reader import Reader, Reading, Span
 from retrieval.text import contains_key, sentences
 
 FIRST_PENALTY = 0.01
-PENALTIES = (0.001, 0.003, 0.01, 0.03, 0.1)
+PENALTIES = (0.01, 0.03, 0.1, 0.3)
 TAKEN = 4
 FOLDS = 5
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,30 +108,33 @@ def fit_retrieval(rows: Sequence[Read]) -> float:
     return max(RETRIEVAL, key=mrr)
 
 
-def fit(train: Sequence[Read], dev: Sequence[Read]) -> tuple[Weights, dict[str, float]]:
-    """Weights, and {penalty, dev}. `train`: not read by the network.
+def fit(train: Sequence[Read], dev: Sequence[Read], elsewhere: Sequence[Read] = ()) -> tuple[Weights, dict[str, float]]:
+    """Weights, and {penalty, dev}. `train`: not read by the network. `elsewhere`: questions asked of documents that do not answer them.
 
     `dev` is the cross-validated share of questions with a right sentence among the first four.
     """
     retrieval = fit_retrieval(dev)
     first = _direction([case(row, retrieval) for row in train], FIRST_PENALTY, np.zeros(len(FEATURES)))
     own = [case(row, retrieval) for row in dev]
-    rates = {penalty: _left_out_rate(own, penalty, first) for penalty in PENALTIES}
-    penalty = max(rates, key=lambda penalty: rates[penalty])
+    tried = {penalty: _left_out(own, penalty, first) for penalty in PENALTIES}
+    penalty = max(tried, key=lambda penalty: tried[penalty][0])
     slopes = _direction(own, penalty, first)
-    weights = _as_probability(slopes, [*own, *(case(row, retrieval, withheld=True) for row in dev)], retrieval)
-    return weights, {"penalty": penalty, "dev": rates[penalty]}
+    weights = _with_evidence(slopes, [*own, *(case(row, retrieval, withheld=True) for row in (*dev, *elsewhere))], retrieval)
+    return weights, {"penalty": penalty, "dev": tried[penalty][1]}
 
 
-def _left_out_rate(cases: Sequence[Case], penalty: float, prior: Floats) -> float:
-    """Over all cases, each judged by what was fitted on the other folds."""
+def _left_out(cases: Sequence[Case], penalty: float, prior: Floats) -> tuple[float, float]:
+    """(mean log of the right sentences' share, `hit_rate`) over all cases, each judged by what was fitted on the other folds."""
     from sklearn.model_selection import KFold
 
-    hits = 0
+    shares, hits = [], 0
     for learn, judge in KFold(FOLDS, shuffle=True, random_state=0).split(cases):
         slopes = _direction([cases[i] for i in learn], penalty, prior)
         hits += sum(_hit(slopes, cases[i]) for i in judge)
-    return hits / len(cases)
+        for held in (cases[i] for i in judge if cases[i].right.any()):
+            scores = held.features @ slopes
+            shares.append(np.log(np.exp(scores - scores.max())[held.right].sum() / np.exp(scores - scores.max()).sum() + 1e-12))
+    return float(np.mean(shares)), hits / len(cases)
 
 
 def _direction(cases: Sequence[Case], penalty: float, prior: Floats) -> Floats:
@@ -157,12 +159,17 @@ def _direction(cases: Sequence[Case], penalty: float, prior: Floats) -> Floats:
     return found
 
 
-def _as_probability(slopes: Floats, cases: Sequence[Case], retrieval: float) -> Weights:
+def _with_evidence(slopes: Floats, cases: Sequence[Case], retrieval: float) -> Weights:
     from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
 
-    scores, right = np.concatenate([c.features for c in cases]) @ slopes, np.concatenate([c.right for c in cases])
-    platt = LogisticRegression(C=1e4).fit(scores[:, None], right)
-    return Weights(tuple((platt.coef_[0, 0] * slopes).tolist()), float(platt.intercept_[0]), retrieval)
+    read = [c for c in cases if len(c.right)]
+    rows, right = np.array([evidence(c.features, c.features @ slopes) for c in read]), [c.right.any() for c in read]
+    scaler = StandardScaler().fit(rows)
+    model = LogisticRegression().fit(scaler.transform(rows), right)
+    counts = model.coef_[0] / scaler.scale_
+    intercept = float(model.intercept_[0] - counts @ scaler.mean_)
+    return Weights(tuple(slopes.tolist()), tuple(counts.tolist()), intercept, retrieval)
 
 
 def hit_rate(weights: Weights, rows: Sequence[Read]) -> float:
@@ -180,6 +187,7 @@ def write(weights: Weights, numbers: dict[str, float], data: str, path: Path) ->
     about = {
         "features": FEATURES,
         "coefficients": [round(c, 6) for c in weights.coefficients],
+        "evidence": [round(c, 6) for c in weights.evidence],
         "intercept": round(weights.intercept, 6),
         "retrieval": weights.retrieval,
         "numbers": {k: round(v, 4) for k, v in numbers.items()},

@@ -113,15 +113,17 @@ def fit_ranking(shared: Services, folder: Path, progress: Progress) -> dict[str,
     """Fit the ranking of sentences on top of the network in `folder`, and measure it on `test`."""
     reader = Reader(folder, shared.encoder)
     found: dict[str, list[ranking.Read]] = {}
-    for split, by in (("train", None), ("dev", reader), ("test", reader)):
-        items = {name: expert.questions(split) for name, expert in shared.experts.items()}
-        advance = progress(f"Reading {split}", sum(map(len, items.values())))
-        found[split] = []
-        for name, rows in items.items():
-            found[split] += ranking.read(shared.expert(name), shared.index(name), shared.encoder, by, rows, advance)
+    for split, by, elsewhere in (("train", None, False), ("dev", reader, False), ("dev", reader, True), ("test", reader, False)):
+        asked = [(name, other) for name in shared.experts for other in shared.experts if (name != other) == elsewhere]
+        rows = {name: expert.questions(split) for name, expert in shared.experts.items()}
+        key = "elsewhere" if elsewhere else split
+        advance = progress(f"Reading {key}", sum(len(rows[name]) for name, _ in asked))
+        found[key] = []
+        for name, other in asked:
+            found[key] += ranking.read(shared.expert(other), shared.index(other), shared.encoder, by, rows[name], advance)
     if not found["train"] or not found["dev"]:
         raise InputError("Expected questions of the splits train and dev in an expert's questions.csv to fit the ranking on.")
-    weights, numbers = ranking.fit(found["train"], found["dev"])
+    weights, numbers = ranking.fit(found["train"], found["dev"], found["elsewhere"])
     numbers["test"] = ranking.hit_rate(weights, found["test"])
     ranking.write(weights, numbers, "experts/*/questions.csv: fitted on train and dev, measured on test", folder / WEIGHTS)
     return numbers
