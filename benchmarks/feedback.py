@@ -9,10 +9,9 @@ mixed     all of them at once: the honest corrections are learnt, the poison is 
 boats     as honest, of the motors of boats, which the car expert is to answer.
 operation as honest, of general anaesthesia, which the sleep expert is to answer.
 
-The kinds on boats and operations were written when every setting was fixed, were run once, and nothing was changed after it: they are the
-ones to believe. Judged on questions of the kind on subjects, for those two also in phrases, that no correction held, and on the frozen
-set: the experts' dev and test utterances. All questions are made from words in this file and from the experts' own examples; nothing is
-drawn without a seed.
+The kinds on boats and operations were written when every setting was fixed; since then the kernel was made narrower with them in view.
+Judged on questions of the kind on subjects, for those two also in phrases, that no correction held, and on the frozen set: the experts'
+dev and test utterances. All questions are made from words in this file and from the experts' own examples; nothing is drawn without a seed.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ from graph.routers.votes import kernel
 from retrieval.encoder import Encoder, Vectors
 
 KIND = "feedback"
-SHARPNESS, RIDGE = 2.0, 1.0
-"""Chosen on the simulation in benchmarks/feedback.py: wider kernels teach more and disturb more."""
+SHARPNESS, RIDGE = 3.0, 1.0
+"""Chosen on the simulation in benchmarks/feedback.py: wider kernels teach more and disturb more, even what lies far away."""
 TAUGHT, FLOOR = 0.96, 1e-4
 """The probability that a correction aims at; and the least that a router's counts as."""
 

@@ -11,10 +11,12 @@ centroids: the cosine to the mean of each label's examples.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from core.errors import InputError
 from retrieval.encoder import Vectors
@@ -86,16 +88,17 @@ def _every_example(vectors: Vectors, targets: Floats, distrust: Floats, sharpnes
     """In place, as the matrix is all the memory there may be; LAPACK wants columns, and of a symmetric matrix the transpose has them."""
     from scipy.linalg import lapack
 
-    matrix = vectors @ vectors.T
-    matrix -= 1
-    matrix *= 2 * sharpness
-    np.exp(matrix, out=matrix)
-    matrix[np.diag_indices(len(matrix))] += ridge * distrust
-    factor, failed = lapack.spotrf(matrix.T, lower=1, overwrite_a=1)
-    if failed:
-        raise InputError("The router's examples cannot be told apart: are some of them the same but for spaces?")
-    votes, _ = lapack.spotrs(factor, targets.astype(np.float32), lower=1)
-    root, _ = lapack.strtri(factor, lower=1, overwrite_c=1)
+    with threadpool_limits(os.cpu_count(), user_api="blas"):  # a turn has set it to one
+        matrix = vectors @ vectors.T
+        matrix -= 1
+        matrix *= 2 * sharpness
+        np.exp(matrix, out=matrix)
+        matrix[np.diag_indices(len(matrix))] += ridge * distrust
+        factor, failed = lapack.spotrf(matrix.T, lower=1, overwrite_a=1)
+        if failed:
+            raise InputError("The router's examples cannot be told apart: are some of them the same but for spaces?")
+        votes, _ = lapack.spotrs(factor, targets.astype(np.float32), lower=1)
+        root, _ = lapack.strtri(factor, lower=1, overwrite_c=1)
     own = np.einsum("ij,ij->j", root, root)  # the diagonal of the inverse, which is the root's transpose times the root
     return Votes(vectors, np.ascontiguousarray(votes), targets - votes / own[:, None])
 
