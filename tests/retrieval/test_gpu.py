@@ -43,7 +43,7 @@ def test_the_weights_have_the_names_and_shapes_of_the_network():
 
 def test_a_file_of_another_kind():
     with pytest.raises(ValueError, match="no bias follows"):
-        float_weights(ROOT / "artifacts" / "routers" / "transformer" / "bank.onnx")
+        float_weights(ROOT / "artifacts" / "routers" / "transformer" / "model.onnx")
 
 
 def test_the_encoder_in_bfloat16(minilm):
