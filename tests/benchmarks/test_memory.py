@@ -20,6 +20,7 @@ def answering(own_experts, encoder):
     services = Services(own_experts)
     services.__dict__["encoder"] = encoder
     services.reader._kept = lru_cache(maxsize=4)(services.reader._read)
+    services.reader._ranked = lru_cache(maxsize=4)(services.reader._rank)
     yield services
     close(services)
 

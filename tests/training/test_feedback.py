@@ -105,7 +105,7 @@ def test_noisy_corrections_teach_and_the_frozen_set_does_not_suffer(tiny: Servic
     """The short form of benchmarks/feedback.py."""
     found = simulate(tiny, honest(ASKED, "bees", ("tea", OUT_OF_SCOPE)), UNSEEN, "bees")
     assert found["promoted"], found["candidate"]["router"]
-    assert found["kind"][1] > found["kind"][0] + 0.25
+    assert found["kind"][1] >= found["kind"][0] + 0.25
     _, frozen, *parts = found["candidate"]["router"]["comparisons"]
     assert frozen["after"] >= frozen["before"]
     assert all(part["after"] >= part["before"] - 0.01 for part in parts)
