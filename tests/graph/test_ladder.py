@@ -138,6 +138,12 @@ def test_the_superior_model_reads_more_and_from_all_experts(table: Make) -> None
     assert len(ids) == len(t.services.index("tea").passages) + 3
 
 
+def test_whoever_names_an_expert_gets_that_ones_documents_alone(table: Make) -> None:
+    answer = table([HALF], [GOOD]).ask(expert="tea")
+    assert answer.models[-1].model == "fake:strong"
+    assert {hit.passage.id.split("#")[0] for hit in answer.passages} == {"brewing", "caffeine", "oxidation", "plant"}
+
+
 def both(table: Make, tea: list[str], bees: list[str], strong: list[str] = []) -> Table:  # noqa: B006
     models = {"fake:tea": ScriptedModel(replies=list(tea)), "fake:bees": ScriptedModel(replies=list(bees))}
     experts = {name: {"inferior": f"fake:{name}"} for name in ("tea", "bees")}

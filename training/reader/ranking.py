@@ -133,7 +133,7 @@ def _left_out(cases: Sequence[Case], penalty: float, prior: Floats) -> tuple[flo
         hits += sum(_hit(slopes, cases[i]) for i in judge)
         for held in (cases[i] for i in judge if cases[i].right.any()):
             scores = held.features @ slopes
-            shares.append(np.log(np.exp(scores - scores.max())[held.right].sum() / np.exp(scores - scores.max()).sum() + 1e-12))
+            shares.append(np.logaddexp.reduce(scores[held.right]) - np.logaddexp.reduce(scores))
     return float(np.mean(shares)), hits / len(cases)
 
 
