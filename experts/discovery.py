@@ -197,11 +197,12 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
         return []
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            missing = [c for c in columns if c not in (reader.fieldnames or [])]
-            if missing:
+            reader = csv.reader(file, strict=True)
+            header = next(reader, [])
+            if missing := [c for c in columns if c not in header]:
                 raise DocumentError(f"{path}: expected the columns {', '.join(columns)}; missing: {', '.join(missing)}.")
-            rows = [{c: (row[c] or "").strip() for c in columns} for row in reader]
+            places = [(c, header.index(c)) for c in columns]
+            rows = [{c: row[n].strip() if n < len(row) else "" for c, n in places} for row in reader if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DocumentError(f"{path}: expected a CSV file in UTF-8: {error}.") from None
     for n, row in enumerate(rows, 1):

@@ -34,10 +34,11 @@ def fitted_similarity(services: Services) -> SimilarityRouter:
     except IndexFault:
         pass
     print("Fitting the router ...", file=sys.stderr)
-    router = SimilarityRouter(services.encoder, services.documents).fit(*router_examples(services.experts, services.settings.experts_dir))
+    router = SimilarityRouter(services.kept_encoder, services.documents)
+    router.fit(*router_examples(services.experts, services.settings.experts_dir))
     with _alone(folder, "[0-9a-f]*"):
         router.save(folder)
-    return router
+    return SimilarityRouter.load(folder, services.encoder, services.documents)
 
 
 def unfitted(services: Services) -> Iterator[tuple[str, Callable[[], object]]]:
@@ -66,7 +67,7 @@ def fitted_safety(services: Services) -> SafetyRules:
     except IndexFault:
         pass
     print("Learning the safety rules ...", file=sys.stderr)
-    rules.fit(services.encoder.encode, *router_examples(services.experts, services.settings.experts_dir))
+    rules.fit(services.kept_encoder.encode, *router_examples(services.experts, services.settings.experts_dir))
     with _alone(folder, "safety-*"):
         rules.save(folder, fingerprint)
     return rules

@@ -32,6 +32,7 @@ from llms.registry import load_model, seeing, tiers
 from retrieval.encoder import Encoder, load_encoder
 from retrieval.index import Index, corpus_hash
 from retrieval.indexes import Indexes, open_indexes
+from retrieval.kept import KeptEncoder
 from retrieval.reader import Reader
 from retrieval.vectors import VectorStore
 
@@ -91,6 +92,11 @@ class Services:
     def encoder(self) -> Encoder:
         """The text encoder of questions, passages and examples."""
         return self.open_encoder()
+
+    @property
+    def kept_encoder(self) -> KeptEncoder:
+        """The same for the experts' examples: it encodes those that are new, and keeps all vectors beside the indexes."""
+        return KeptEncoder(self.encoder, fitted_folder(self))
 
     @property
     def open_encoder(self) -> Callable[[], Encoder]:

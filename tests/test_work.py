@@ -139,6 +139,21 @@ def test_a_route_in_doubt(warm, monkeypatch):
     assert (work.encoded, work.read) == (1, LOOKED_AT), "the question; two passages"
 
 
+def test_learning_from_one_more_utterance(own_experts, monkeypatch):
+    for index in ("tea", "bees"):
+        Services(own_experts).index(index)
+    before = Services(own_experts)
+    before.router(), before.safety
+    with (own_experts.experts_dir / "tea" / "utterances.csv").open("a") as file:
+        file.write("my oolong tastes of hay,train\n")
+    after = Services(own_experts)
+    after.encoder._model._kept.cache_clear()
+    with counted(after, monkeypatch) as work:
+        after.router(), after.safety
+    assert work.encoded == 1, "the utterance, for the router and the safety rules"
+    assert "my oolong tastes of hay" in after.similarity.examples()[0]
+
+
 def test_help_imports():
     code = "import sys; from ui.cli import main; main(['--help']); print(len(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60)

@@ -22,8 +22,8 @@ from core.errors import InputError
 from retrieval.encoder import Vectors
 
 METHODS = ("kernel", "neighbours", "centroids")
-EXACT_UP_TO = 32_000
-"""Examples. So many take 4 GB and a few minutes; a part of them alone would cost several points of accuracy."""
+EXACT_UP_TO = 40_000
+"""Examples. So many take 6.4 GB and a few minutes; a part of them alone would cost several points of accuracy."""
 LANDMARKS = 2_000
 NEAREST = 20
 NEAR = 5.0

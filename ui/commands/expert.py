@@ -72,7 +72,7 @@ def check(
     shared = services()
     chosen = shared.expert(name)
     with ERR.status(f"Comparing the utterances of {name} with all others …"):
-        found = look(chosen, shared.experts, shared.encoder)
+        found = look(chosen, shared.experts, shared.kept_encoder)
     if json_:
         print_json(found.as_dict())
     else:
