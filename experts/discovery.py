@@ -6,7 +6,7 @@ import csv
 import importlib.util
 import re
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -183,6 +183,11 @@ def out_of_scope(folder: Path, *splits: str) -> list[str]:
     return labelled_texts(folder / "out_of_scope.csv", *splits)
 
 
+def has_out_of_scope(folder: Path) -> bool:
+    """Whether there are such texts to learn from."""
+    return any(row["split"] == "train" for row in _rows(folder / "out_of_scope.csv", ("text", "split")))
+
+
 def labelled_texts(path: Path, *splits: str) -> list[str]:
     """The `text` column of a CSV with columns text, split."""
     return [row["text"] for row in read_csv(path, ("text", "split")) if not splits or row["split"] in splits]
@@ -193,8 +198,12 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
 
     Raises DocumentError when a column is missing, or a `split` is none of SPLITS.
     """
+    return list(_rows(path, columns))
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
     if not path.exists():
-        return []
+        return
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file, strict=True)
@@ -202,10 +211,10 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
             if missing := [c for c in columns if c not in header]:
                 raise DocumentError(f"{path}: expected the columns {', '.join(columns)}; missing: {', '.join(missing)}.")
             places = [(c, header.index(c)) for c in columns]
-            rows = [{c: row[n].strip() if n < len(row) else "" for c, n in places} for row in reader if row]
+            for n, cells in enumerate(filter(None, reader), 1):
+                row = {c: cells[at].strip() if at < len(cells) else "" for c, at in places}
+                if row.get("split", "train") not in SPLITS:
+                    raise DocumentError(f"{path}, row {n}: expected the split train, dev or test; got {row['split']!r}.")
+                yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DocumentError(f"{path}: expected a CSV file in UTF-8: {error}.") from None
-    for n, row in enumerate(rows, 1):
-        if row.get("split", "train") not in SPLITS:
-            raise DocumentError(f"{path}, row {n}: expected the split train, dev or test; got {row['split']!r}.")
-    return rows

@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 from core.errors import DocumentError
 from core.settings import Settings, settings
 from core.types import Tier
-from experts.discovery import Expert, discover, out_of_scope, pick
+from experts.discovery import Expert, discover, has_out_of_scope, pick
 from experts.examples import example_files, router_files
 from experts.indexes import open_index
 from graph.confidence import Confidence
@@ -117,7 +117,7 @@ class Services:
     def lone(self) -> str | None:
         """The only expert where there is no out-of-scope bank either: every question is its own, and there is nothing to route."""
         name, *others = self.experts
-        return None if others or out_of_scope(self.settings.experts_dir, "train") else name
+        return None if others or has_out_of_scope(self.settings.experts_dir) else name
 
     @cached_property
     def policy(self) -> Policy:

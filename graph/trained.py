@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.errors import IndexFault
 from core.types import OUT_OF_SCOPE
-from experts.discovery import out_of_scope
+from experts.discovery import has_out_of_scope
 from experts.examples import router_examples
 from graph.routers.base import Router
 from graph.routers.documents import document_features
@@ -62,7 +62,7 @@ class Trained:
     @cached_property
     def labels(self) -> set[str]:
         """The labels of a router for the present experts."""
-        bank = out_of_scope(self._services.settings.experts_dir, "train")
+        bank = has_out_of_scope(self._services.settings.experts_dir)
         return {*self._services.experts, *([OUT_OF_SCOPE] if bank else [])}
 
     def new(self, kind: str, labels: set[str], *, encoder: Encoder | None = None, **settings: Any) -> Router:

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import IndexFault
+from retrieval.tokens import open_tokenizer
 
 if TYPE_CHECKING:
     import onnxruntime
-    import tokenizers
 
 
 KEPT, SHORT = 1024, 400
@@ -29,7 +29,7 @@ class OnnxText:
 
     def __init__(self, model: Path, tokenizer: Path, *, max_tokens: int, threads: int = 1) -> None:
         self._session = open_session(model, threads)
-        self._tokenizer = _tokenizer(tokenizer, max_tokens)
+        self._tokenizer, self._max_tokens = open_tokenizer(tokenizer), max_tokens
         self._inputs = {given.name for given in self._session.get_inputs()}
         self._kept = lru_cache(maxsize=KEPT)(self._vector)
 
@@ -38,11 +38,13 @@ class OnnxText:
         return np.stack([self._kept(text) if len(text) <= SHORT else self._vector(text) for text in texts])
 
     def _vector(self, text: str) -> NDArray[np.float32]:
-        ids = np.array([self._tokenizer.encode(text).ids], np.int64)
+        found = self._tokenizer.encode(text).ids
+        # Cut here, and not by the tokenizer, which the reader shares. The last token closes every text.
+        ids = np.array([found if len(found) <= self._max_tokens else [*found[: self._max_tokens - 1], found[-1]]], np.int64)
         feed = {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        found: NDArray[np.float32] = self._session.run(None, {name: feed[name] for name in self._inputs})[0][0]
-        found.flags.writeable = False
-        return found
+        vector: NDArray[np.float32] = self._session.run(None, {name: feed[name] for name in self._inputs})[0][0]
+        vector.flags.writeable = False
+        return vector
 
 
 def open_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
@@ -60,12 +62,3 @@ def open_session(model: Path, threads: int = 1) -> onnxruntime.InferenceSession:
     except Exception as error:  # The library's errors share no base class.
         reason = str(error).splitlines()[0]
         raise IndexFault(f"The exported model in {model.parent} is corrupt: {reason} Delete that folder: it is made anew.") from None
-
-
-def _tokenizer(path: Path, max_tokens: int) -> tokenizers.Tokenizer:
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.no_padding()
-    return tokenizer

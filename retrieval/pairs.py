@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,8 +11,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-MAX_TOKENS = 320
-"""A longer passage is read up to here."""
 QUESTION_CHARS = 400
 
 
@@ -31,21 +27,10 @@ class Pair:
 
 
 def encode_pair(tokenizer: Tokenizer, question: str, title: str, text: str) -> Pair:
-    """The pair's tokens. `tokenizer`: see `open_tokenizer`."""
+    """The pair's tokens. `tokenizer`: see `retrieval.tokens`."""
     head = f"{title}. " if title else ""
     found = tokenizer.encode(question[:QUESTION_CHARS], head + text)
     ids, types = np.array(found.ids, np.int64), np.array(found.type_ids, np.int64)
     spans = np.array(found.offsets, np.int64) - len(head)
     spans[(types == 0) | np.array(found.special_tokens_mask, bool) | (spans[:, 0] < 0)] = -1
     return Pair(ids, types, spans)
-
-
-@cache
-def open_tokenizer(path: Path, max_tokens: int = MAX_TOKENS) -> Tokenizer:
-    """The tokenizer of a tokenizer.json, which cuts pairs at `max_tokens`."""
-    from tokenizers import Tokenizer
-
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(max_tokens)
-    tokenizer.no_padding()
-    return tokenizer

@@ -23,9 +23,10 @@ from core.types import Hit
 from retrieval.encoder import Encoder, packaged_model
 from retrieval.gpu import TorchReader, gpu
 from retrieval.onnx_text import open_session
-from retrieval.pairs import Pair, encode_pair, open_tokenizer
+from retrieval.pairs import Pair, encode_pair
 from retrieval.ranking import Weights, sentence_features
 from retrieval.text import sentences
+from retrieval.tokens import open_tokenizer
 
 if TYPE_CHECKING:
     import onnxruntime

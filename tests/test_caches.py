@@ -10,10 +10,9 @@ from retrieval.reader import KEPT as READINGS_KEPT
 from retrieval.reader import RANKED, Reader
 
 SERVING = ["core", "store", "retrieval", "llms", "experts", "graph", "server"]
-LIMITS = {"retrieval.text.stem": 65_536, "llms.finetuned._read": 2}
+LIMITS = {"retrieval.text.stem": 65_536, "llms.finetuned._read": 2, "retrieval.tokens._opened": 4}
 ONE_A_PROCESS = {
-    "graph.api.compiled", "graph.api.without_memory", "store.engine.engine", "retrieval.encoder._opened", "retrieval.pairs.open_tokenizer",
-    "graph.tracing.langsmith.guard",
+    "graph.api.compiled", "graph.api.without_memory", "store.engine.engine", "retrieval.encoder._opened", "graph.tracing.langsmith.guard",
 }  # fmt: skip
 """Without a limit: their keys are a process's services, databases and model files, nothing that a question brings."""
 

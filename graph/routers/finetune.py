@@ -12,6 +12,7 @@ examples' own kind of text and better on others (Wortsman et al.: Robust fine-tu
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,7 +139,9 @@ class Tuner:
         self._encoder.save_pretrained(folder / "tuned")
         self._tokenizer.save_pretrained(folder / "tuned")
         export(folder / "model.onnx", "int8", folder / "tuned")
-        (folder / "tuned" / "tokenizer.json").replace(folder / "tokenizer.json")
+        # The packaged one as it comes, for whoever has it open already: saved, it would differ in how it was last used.
+        tokenizer = (folder / "tuned" if self.recipe.base else packaged_model()) / "tokenizer.json"
+        shutil.copyfile(tokenizer, folder / "tokenizer.json")
 
     def _batches(self, rows: Ints) -> Iterator[Any]:
         order, cut = self._rng.permutation(rows), []

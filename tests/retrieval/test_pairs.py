@@ -3,7 +3,8 @@
 import pytest
 
 from retrieval.encoder import packaged_model
-from retrieval.pairs import MAX_TOKENS, encode_pair, open_tokenizer
+from retrieval.pairs import encode_pair
+from retrieval.tokens import MAX_TOKENS, open_tokenizer
 
 TOKENIZER = open_tokenizer(packaged_model() / "tokenizer.json")
 

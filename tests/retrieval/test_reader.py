@@ -10,8 +10,9 @@ from core.errors import IndexFault
 from core.settings import ROOT
 from core.types import Hit, Passage
 from retrieval.encoder import Encoder
-from retrieval.pairs import MAX_TOKENS, Pair
+from retrieval.pairs import Pair
 from retrieval.reader import LONGEST, Reader, Sentence, span_scores
+from retrieval.tokens import MAX_TOKENS
 
 PASSAGES = [
     {"title": "Brewing", "text": "Tea is old. Green tea steeps for two minutes. It then turns bitter.", "score": 2.0},

@@ -13,8 +13,8 @@ from core.errors import InputError
 from core.types import Passage
 from retrieval.encoder import packaged_model
 from retrieval.index import Index, assemble, corpus_hash, load, save
-from retrieval.pairs import open_tokenizer
 from retrieval.reader import MODEL, TOKENIZER, WEIGHTS, Reader
+from retrieval.tokens import open_tokenizer
 from training.reader import ranking
 from training.reader.data import Example, cloze, of_expert, of_files, read_files, read_text, without_leaks
 

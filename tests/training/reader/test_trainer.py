@@ -11,8 +11,9 @@ from transformers import BertConfig, BertModel
 from core.errors import InputError, SwitchyardError
 from core.types import Passage
 from retrieval.encoder import packaged_model
-from retrieval.pairs import encode_pair, open_tokenizer
+from retrieval.pairs import encode_pair
 from retrieval.reader import Reader
+from retrieval.tokens import open_tokenizer
 from training.reader.data import Example
 from training.reader.network import export
 from training.reader.run import Recipe
