@@ -1,0 +1,36 @@
+"""Votes: what an example's score would be without it, beside a fit that really is without it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graph.routers.votes import PROBES, Floats, distrust_of, kernel, learn
+from retrieval.encoder import Vectors
+
+SHARPNESS, RIDGE = 0.7, 0.1
+
+
+def drawn(examples: int) -> tuple[Vectors, Floats]:
+    """Unit vectors of two labels that overlap, and their targets."""
+    rng = np.random.default_rng(7)
+    own = rng.integers(0, 2, examples)
+    vectors = rng.normal(size=(examples, 32)) + 0.6 * np.where(own, 1.0, -1.0)[:, None] * (np.arange(32) < 8)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32), np.where(own[:, None] == np.arange(2), 1.0, -1.0)
+
+
+@pytest.mark.parametrize(("examples", "within"), [(PROBES // 4, 1e-3), (2 * PROBES, 0.08)], ids=["few: exact", "many: estimated"])
+def test_scores_of_left_out_examples_are_those_of_a_fit_without_them(examples: int, within: float) -> None:
+    vectors, targets = drawn(examples)
+    distrust = distrust_of(targets)
+    found = learn("kernel", vectors, targets, distrust, SHARPNESS, RIDGE)
+    rows = range(0, examples, examples // 8)
+    expected = []
+    for n in rows:
+        others = np.arange(examples) != n
+        without = learn("kernel", vectors[others], targets[others], distrust[others], SHARPNESS, RIDGE)
+        expected.append(kernel(vectors[n] @ without.anchors.T, SHARPNESS) @ without.votes)
+    np.testing.assert_allclose(found.left_out[rows], expected, atol=within)
+    with_own_vote = kernel(vectors[rows] @ vectors.T, SHARPNESS) @ found.votes
+    assert np.abs(found.left_out[rows] - with_own_vote).mean() > 10 * np.abs(found.left_out[rows] - expected).mean()
