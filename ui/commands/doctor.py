@@ -232,4 +232,4 @@ def _print(found: list[Finding], problems: int) -> None:
     if problems:
         OUT.print(f"{count(problems, 'problem')} to mend first.", style=STYLES["problem"])
     else:
-        OUT.print('Ready. Try: switchyard ask "How long is a sleep cycle?"', style=STYLES["ok"])
+        OUT.print("Ready. Ask away: switchyard chat in the terminal, switchyard ui in the browser.", style=STYLES["ok"])

@@ -40,7 +40,7 @@ def main() -> None:
         st.html(HEAD)
         if not shared.lone:
             # Where another router decides, this one may not have been needed before.
-            with st.spinner("Fitting the similarity router (once, under a minute) …"):
+            with st.spinner("Fitting the similarity router (once, a minute or two) …"):
                 _ = shared.similarity
         prompt = _prompt(shared)
         if prompt:
