@@ -37,7 +37,7 @@ SCALE = 20.0
 """Of the cosines to the prototypes: how sharp the softmax is."""
 REFUSED, STEEPNESS = 0.005, 2.0
 """The threshold of out of scope leaves out this share of the experts' held-out examples; how fast its probability rises around it."""
-SHARPNESS, RIDGE = 0.7, 0.1
+SHARPNESS, RIDGE = 1.0, 0.05
 """Of the votes, see `votes`."""
 
 
