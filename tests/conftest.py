@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from llms.fake import ScriptedModel
     from tests.postgres import Postgres
 
+os.environ.pop("COLUMNS", None)  # a console keeps the width that it finds there when it is made
 hypothesis.settings.register_profile("quick", max_examples=50, deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("quick")
 

@@ -82,6 +82,9 @@ def at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own_experts: Settings) -
         if guide.name == "own-expert.md":
             point_at(monkeypatch, own_experts)  # type: ignore[no-untyped-call]
             monkeypatch.chdir(own_experts.experts_dir.parent)
+        elif guide.name == "README.md":
+            # What `make chat` has done, with which it begins.
+            assert main(["index"]) == 0
         monkeypatch.setenv("SWITCHYARD_HOME", str(tmp_path / "home"))
 
     return go

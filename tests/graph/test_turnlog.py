@@ -13,8 +13,10 @@ from tests.graph.conftest import BAD, GOOD, QUESTION
 
 
 @pytest.fixture
-def lines(caplog):
+def lines(caplog, monkeypatch):
     """The fields of each line so far."""
+    # A process that writes its log itself, as one that has served does, hands nothing on.
+    monkeypatch.setattr(logging.getLogger("switchyard"), "propagate", True)
     caplog.set_level(logging.INFO, LOGGER.name)
     return lambda: [record.turn for record in caplog.records if record.name == LOGGER.name]
 

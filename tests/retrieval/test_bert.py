@@ -10,6 +10,7 @@ from retrieval.encoder import packaged_model
 from retrieval.onnx_text import OnnxText
 from tests.graph import tiny_bert
 
+MAX_TOKENS = 64
 WORDS = ["how", "long", "does", "green", "tea", "steep", "two", "minutes"]
 
 
@@ -26,8 +27,9 @@ def test_its_vectors_are_those_of_torch(bert, text):
     from transformers import AutoModel
 
     write_bert(bert, bert / "model.onnx")
-    written = OnnxText(bert / "model.onnx", bert / "tokenizer.json", max_tokens=64)
-    ids = torch.tensor([written._tokenizer.encode(text).ids])
+    written = OnnxText(bert / "model.onnx", bert / "tokenizer.json", max_tokens=MAX_TOKENS)
+    *first, last = written._tokenizer.encode(text).ids
+    ids = torch.tensor([[*first[: MAX_TOKENS - 1], last]])
     with torch.inference_mode():
         hidden = AutoModel.from_pretrained(bert).eval()(input_ids=ids).last_hidden_state
     expected = torch.nn.functional.normalize(hidden.mean(dim=1), dim=1).numpy()

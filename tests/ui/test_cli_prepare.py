@@ -29,7 +29,7 @@ def rows(folder):
 
 def test_an_own_file_is_prepared_over_own_documents(switchyard, raw, tiny_settings, tmp_path):
     docs = tiny_settings.experts_dir / "tea" / "corpus"
-    result = switchyard("data", "prepare", raw, "--corpus", str(docs), "--output", str(tmp_path / "out"), "--test", "0", "--dev", "0")
+    result = switchyard("data", "prepare", "raw.csv", "--corpus", str(docs), "--output", str(tmp_path / "out"), "--test", "0", "--dev", "0")
     assert result.status == 0, result.err
     assert [tuple(row.values()) for row in rows(tmp_path / "out")] == [
         ("How hot should the water be for green tea?", "About 80 degrees.", "80 degrees", "brewing", "train"),
@@ -41,7 +41,7 @@ def test_an_own_file_is_prepared_over_own_documents(switchyard, raw, tiny_settin
     assert [line.split()[:2] for line in lines[2:9]] == [
         ["empty", "1"], ["duplicate", "1"], ["entities", "1"], ["white", "space"], ["document", "2"], ["key", "2"], ["not", "located"],
     ]  # fmt: skip
-    assert f"  {raw}:5 Who won the war of the worlds in Woking?: no document was found that holds the answer" in lines
+    assert "  raw.csv:5 Who won the war of the worlds in Woking?: no document was found that holds the answer" in lines
     assert lines[-1] == f"Written to {tmp_path / 'out'}: questions.csv, places.jsonl, report.md, report.json"
     assert (tmp_path / "raw.csv").read_text() == RAW
 
