@@ -76,7 +76,7 @@ class Bench:
     @cached_property
     def shipped_vectors(self) -> Vectors:
         """Shape (examples, dimensions)."""
-        return self.encode("Encoding the shipped examples", self.shipped.texts)
+        return self.services.kept_encoder.encode(self.shipped.texts)
 
     @cached_property
     def frozen(self) -> Rows:
