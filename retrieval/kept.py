@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,7 +13,6 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from core.errors import IndexFault
 from retrieval.embedding import default_workers
 from retrieval.encoder import Encoder, Vectors
 
@@ -25,7 +24,10 @@ Half = NDArray[np.float16]
 
 
 class KeptEncoder:
-    """`encoder`, whose vectors, in half precision, are kept in `folder`. New texts are encoded on all cores. A broken file is made anew."""
+    """`encoder`, whose vectors, in half precision, are kept in `folder`. New texts are encoded on all cores.
+
+    A broken file is made anew; where the folder cannot be written, nothing is kept.
+    """
 
     def __init__(self, encoder: Encoder, folder: Path) -> None:
         self._encoder = encoder
@@ -42,26 +44,28 @@ class KeptEncoder:
         return self._encoder.dimensions
 
     def encode(self, texts: Sequence[str]) -> Vectors:
-        """See `Encoder.encode`. Raises IndexFault where the folder cannot be written."""
+        """See `Encoder.encode`."""
         digests = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:DIGEST] for text in texts]
+        asked, known = dict(zip(digests, texts, strict=True)), dict[bytes, Half]()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with FileLock(self._folder / ".vectors.lock"):
                 known = self._read()
-                new = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in known}
-                if new:
-                    known |= dict(zip(new, self._encoded(list(new.values())), strict=True))
-                    asked = {digest: known[digest] for digest in digests}
-                    self._write(known if len(known) <= MOST else asked)
-        except OSError as error:
-            raise IndexFault(f"Cannot write {self._folder}: {error.strerror}. Set SWITCHYARD_INDEXES to a writable folder.") from None
+                if self._add(known, asked):
+                    self._write(known if len(known) <= MOST else {digest: known[digest] for digest in asked})
+        except OSError:
+            self._add(known, asked)
         found: Vectors = np.array([known[digest] for digest in digests], np.float32).reshape(-1, self.dimensions)
         return found
 
-    def _encoded(self, texts: list[str]) -> Half:
-        groups = [texts[start : start + GROUP] for start in range(0, len(texts), GROUP)]
-        with ThreadPoolExecutor(default_workers(self._encoder, len(texts))) as pool:
-            return np.concatenate(list(pool.map(self._encoder.encode, groups))).astype(np.float16)
+    def _add(self, known: dict[bytes, Half], asked: Mapping[bytes, str]) -> bool:
+        """Whether there was anything to add to what is known."""
+        new = [digest for digest in asked if digest not in known]
+        groups = [[asked[digest] for digest in new[start : start + GROUP]] for start in range(0, len(new), GROUP)]
+        with ThreadPoolExecutor(default_workers(self._encoder, len(new))) as pool:
+            vectors = [vector for group in pool.map(self._encoder.encode, groups) for vector in group.astype(np.float16)]
+        known |= dict(zip(new, vectors, strict=True))
+        return bool(new)
 
     @property
     def _path(self) -> Path:

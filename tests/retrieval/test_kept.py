@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import IndexFault
 from retrieval import kept
 from retrieval.encoder import Encoder, Vectors
 from retrieval.kept import KeptEncoder
@@ -86,7 +85,19 @@ def test_of_too_many_those_not_asked_for_go(counting: Counting, tmp_path: Path, 
     assert counting.asked == [*TEXTS, TEXTS[0]]
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(counting: Counting, tmp_path: Path) -> None:
+def test_where_the_folder_cannot_be_written_nothing_is_kept(counting: Counting, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(IndexFault, match=r"Cannot write .*file: .*SWITCHYARD_INDEXES"):
-        KeptEncoder(counting, tmp_path / "file").encode(TEXTS)
+    KeptEncoder(counting, tmp_path / "file").encode(TEXTS)
+    found = KeptEncoder(counting, tmp_path / "file").encode(TEXTS)
+    assert counting.asked == TEXTS * 2
+    np.testing.assert_allclose(found, counting.encode(TEXTS), atol=1e-3)
+
+
+def test_on_a_full_disk_what_was_encoded_is_not_encoded_again(counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    found = KeptEncoder(counting, tmp_path).encode(TEXTS)
+    assert counting.asked == TEXTS
+    np.testing.assert_allclose(found, counting.encode(TEXTS), atol=1e-3)
