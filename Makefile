@@ -43,7 +43,7 @@ dev: .venv/.installed-dev
 	@$(BIN)/langgraph dev --no-browser --no-reload
 
 test: .venv/.installed-dev
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/.installed-dev
 	@$(BIN)/ruff check .

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
+
+import numpy as np
 
 from core.errors import DocumentError
 from core.types import OUT_OF_SCOPE
 from experts.discovery import Expert, out_of_scope
-from retrieval.encoder import Encoder
+from retrieval.encoder import Encoder, Vectors
 from retrieval.loaders import Document, corpus_files, load_file
 from retrieval.text import contains_key
 
+CHUNK = 512
 COLLISION_AT = 0.9
 DUPLICATE_AT = 0.95
 MAX_DUPLICATE_SHARE = 0.02
@@ -120,22 +123,26 @@ def _collisions(utterances: Sequence[str], others: Sequence[tuple[str, str]], en
     vectors, elsewhere = encoder.encode(utterances), encoder.encode([text for text, _ in others])
     if not others:
         return []
-    found = []
-    for text, vector in zip(utterances, vectors, strict=True):
-        cosines = elsewhere @ vector
-        n = int(cosines.argmax())
-        found.append(Pair(text, *others[n], round(float(cosines[n]), 4)))
-    return _above(COLLISION_AT, found)
+    nearest = zip(utterances, _nearest(vectors, elsewhere), strict=True)
+    return _above(COLLISION_AT, (Pair(text, *others[n], round(cosine, 4)) for text, (n, cosine) in nearest))
 
 
 def _near_duplicates(utterances: Sequence[str], label: str, encoder: Encoder) -> list[Pair]:
-    vectors = encoder.encode(utterances)
-    found = []
-    for i in range(1, len(utterances)):
-        cosines = vectors[:i] @ vectors[i]
-        n = int(cosines.argmax())
-        found.append(Pair(utterances[i], utterances[n], label, round(float(cosines[n]), 4)))
-    return _above(DUPLICATE_AT, found)
+    nearest = zip(utterances, _nearest(encoder.encode(utterances)), strict=True)
+    return _above(DUPLICATE_AT, (Pair(text, utterances[n], label, round(cosine, 4)) for text, (n, cosine) in nearest))
+
+
+def _nearest(vectors: Vectors, others: Vectors | None = None) -> Iterator[tuple[int, float]]:
+    """For each vector, the row of the nearest of `others`, by default of those before it, and their cosine; -1 before the first."""
+    for start in range(0, len(vectors), CHUNK):
+        chunk = vectors[start : start + CHUNK]
+        if others is None:
+            cosines = chunk @ vectors[: start + len(chunk)].T
+            cosines[np.arange(cosines.shape[1]) >= start + np.arange(len(chunk))[:, None]] = -1.0
+        else:
+            cosines = chunk @ others.T
+        best = cosines.argmax(axis=1)
+        yield from zip(best.tolist(), cosines[np.arange(len(chunk)), best].tolist(), strict=True)
 
 
 def _above(threshold: float, pairs: Iterable[Pair]) -> list[Pair]:
