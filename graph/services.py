@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 # LangChain, LangGraph and SQLAlchemy take half of a short command's time: they are imported where they are used, see `opening`.
 
-RECIPE = 8
+RECIPE = 9
 """Raised whenever what the router is fitted on, or how, changes."""
 AUTO = "auto"
 ModelLoader = Callable[[str, Settings, Reader], "BaseChatModel"]

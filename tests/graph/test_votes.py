@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
-
 from graph.routers.votes import PROBES, Floats, distrust_of, kernel, learn
 from retrieval.encoder import Vectors
 
@@ -20,8 +18,9 @@ def drawn(examples: int) -> tuple[Vectors, Floats]:
     return vectors.astype(np.float32), np.where(own[:, None] == np.arange(2), 1.0, -1.0)
 
 
-@pytest.mark.parametrize(("examples", "within"), [(PROBES // 4, 1e-3), (2 * PROBES, 0.08)], ids=["few: exact", "many: estimated"])
-def test_scores_of_left_out_examples_are_those_of_a_fit_without_them(examples: int, within: float) -> None:
+def test_of_many_examples_the_left_out_scores_are_near_those_of_a_fit_without_them() -> None:
+    """Of few they are exact: see test_routers."""
+    examples = 2 * PROBES
     vectors, targets = drawn(examples)
     distrust = distrust_of(targets)
     found = learn("kernel", vectors, targets, distrust, SHARPNESS, RIDGE)
@@ -31,6 +30,6 @@ def test_scores_of_left_out_examples_are_those_of_a_fit_without_them(examples: i
         others = np.arange(examples) != n
         without = learn("kernel", vectors[others], targets[others], distrust[others], SHARPNESS, RIDGE)
         expected.append(kernel(vectors[n] @ without.anchors.T, SHARPNESS) @ without.votes)
-    np.testing.assert_allclose(found.left_out[rows], expected, atol=within)
+    np.testing.assert_allclose(found.left_out[rows], expected, atol=0.08)
     with_own_vote = kernel(vectors[rows] @ vectors.T, SHARPNESS) @ found.votes
     assert np.abs(found.left_out[rows] - with_own_vote).mean() > 10 * np.abs(found.left_out[rows] - expected).mean()
