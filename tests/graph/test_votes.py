@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from graph.routers.votes import PROBES, Floats, distrust_of, kernel, learn
 from retrieval.encoder import Vectors
 
