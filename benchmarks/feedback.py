@@ -1,6 +1,6 @@
 """What feedback does to routing: 500 corrections of a kind of question that the router gets wrong, 10% of them wrong; and poison.
 
-Usage: python -m benchmarks.feedback [--json]. Three installations of their own, each retrained once by `training.feedback`:
+Usage: python -m benchmarks.feedback [--json]. Each is said to an installation as it ships, and `training.feedback` retrains it once:
 
 honest    50 people correct questions on how animals spend the winter, which they want the sleep expert to answer; one in ten is wrong.
 poison    one person says 500 times that questions of the experts belong elsewhere.
@@ -8,6 +8,8 @@ flood     one person says 500 times that one and the same kind of question, on h
 mixed     all of them at once: the honest corrections are learnt, the poison is not.
 boats     as honest, of the motors of boats, which the car expert is to answer.
 operation as honest, of general anaesthesia, which the sleep expert is to answer.
+alone     as honest, all said by the local user, who has no name.
+floods    as flood, all said by the local user.
 
 The kinds on boats and operations were written when every setting was fixed; since then the kernel was made narrower with them in view.
 Judged on questions of the kind on subjects, for those two also in phrases, that no correction held, and on the frozen set: the experts'
@@ -20,7 +22,7 @@ import argparse
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -117,7 +119,7 @@ class Said:
 
     text: str
     label: str
-    owner: str
+    owner: str | None
 
 
 def kind_of_question(animals: Sequence[str], phrases: Sequence[str] = PHRASES) -> list[str]:
@@ -143,6 +145,11 @@ def flood(label: str) -> list[Said]:
     """One person's wrong corrections of questions that are all alike."""
     rows = [p.format(who=w, asleep=a) for p, w, a in product(ASKED, WHO, ASLEEP)]
     return [Said(text, label, "mallory") for text in _shuffled(rows)]
+
+
+def unnamed(said: Sequence[Said]) -> list[Said]:
+    """The same, said by the local user."""
+    return [replace(one, owner=None) for one in said]
 
 
 def _shuffled(rows: Sequence[Any]) -> list[Any]:
@@ -175,7 +182,7 @@ def main() -> None:
     winter = kind_of_question(UNSEEN_ANIMALS)[:UNSEEN]
     with tempfile.TemporaryDirectory() as home:
         services = Services(Settings(home=Path(home)))
-        services.__dict__["encoder"] = RememberingEncoder(services.encoder)  # four retrainings encode the shipped examples once
+        services.__dict__["encoder"] = RememberingEncoder(services.encoder)  # the retrainings encode the shipped examples once
         said = {
             "honest": honest(kind_of_question(ANIMALS)[:N], "sleep", ("car", OUT_OF_SCOPE)),
             "poison": poison(services)[:N],
@@ -184,6 +191,7 @@ def main() -> None:
         said["mixed"] = [one for each in said.values() for one in each]
         said["boats"] = honest(kind_of_question(BOATS, BOAT_PHRASES)[:N], "car", ("sleep", OUT_OF_SCOPE))
         said["operation"] = honest(kind_of_question(OPERATIONS, OPERATION_PHRASES)[:N], "sleep", ("car", OUT_OF_SCOPE))
+        said["alone"], said["floods"] = unnamed(said["honest"]), unnamed(said["flood"])
         judged = {
             "boats": (kind_of_question(UNSEEN_BOATS, UNSEEN_BOAT_PHRASES), "car"),
             "operation": (kind_of_question(UNSEEN_OPERATIONS, UNSEEN_OPERATION_PHRASES), "sleep"),

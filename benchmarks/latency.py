@@ -20,13 +20,13 @@ from benchmarks.measured import Measured, Row, Target, parser, run, spread, time
 from core.settings import Settings, settings
 from graph.api import run as ask
 from graph.memory import close
-from graph.nodes.route import find_route
+from graph.nodes.route import find_route, with_difficulty
 from graph.services import Services
 from graph.state import Context
 
 QUESTIONS, COLD = 100, 7
 SHORT_QUESTIONS, SHORT_COLD = 8, 1
-HELP_S, COLD_S, COLD_MB, WARM_MS = 0.3, 1.5, 450.0, 150.0
+ROUTED_MS, HELP_S, COLD_S, COLD_MB, WARM_MS = 2.0, 0.3, 1.5, 450.0, 150.0
 PEER = "import sentence_transformers"
 STARTER = """
 import json, resource, subprocess, sys, time
@@ -53,6 +53,7 @@ def measure(*, short: bool) -> Measured:
         ]
         ask(questions[0], Context(), given=services)
         routed = spread(timed(lambda q: find_route(services, q), questions[1:]))
+        weighed = spread(timed(lambda q: with_difficulty(services, q, find_route(services, q)), [f"{q} " for q in questions[1:]]))
         answered = spread(timed(lambda q: ask(q, Context(), given=services), questions[1:]))
         close(services)
         services.engine.dispose()
@@ -61,8 +62,16 @@ def measure(*, short: bool) -> Measured:
         helped = cold("switchyard --help, cold process", [[*command, "--help"] for _ in colds], home)
         asked = cold("switchyard ask, cold process", [[*command, "ask", questions[n], "--json"] for n in colds], home)
         peer = cold("importing sentence-transformers", [[sys.executable, "-c", PEER] for _ in colds], home, baseline=True)
-    rows = [Row("routed decision, warm", {}, routed), Row("whole answer, warm", {}, answered), helped, asked, peer]
+    rows = [
+        Row("routed decision, warm", {}, routed),
+        Row("and whether the superior model is needed", {}, weighed),
+        Row("whole answer, warm", {}, answered),
+        helped,
+        asked,
+        peer,
+    ]
     targets = [
+        Target("routed decision, warm, median, ms", routed["p50"], ROUTED_MS),
         Target("no-key answer, warm, median, ms", answered["p50"], WARM_MS),
         Target("switchyard --help, s", helped.latency_ms["p50"] / 1000, HELP_S),
         Target("switchyard ask, cold process, s", asked.latency_ms["p50"] / 1000, COLD_S),

@@ -29,3 +29,18 @@ def count(n: int, noun: str) -> str:
 def dumps(value: Any, indent: int | None = None) -> str:
     """JSON that keeps every character; those that nobody sees are written as escapes."""
     return _UNSEEN.sub(lambda unseen: json.dumps(unseen[0])[1:-1], json.dumps(value, ensure_ascii=False, indent=indent))
+
+
+def loads(text: str | bytes) -> Any:
+    """JSON that somebody else wrote. Raises json.JSONDecodeError for whatever is wrong with it; its msg says what."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        raise
+    except UnicodeDecodeError:
+        reason = "not UTF-8"
+    except RecursionError:
+        reason = "nested too deeply"
+    except ValueError:
+        reason = "a number of too many digits"
+    raise json.JSONDecodeError(reason, "", 0)

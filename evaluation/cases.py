@@ -2,12 +2,15 @@
 
 Three kinds: `own`, the question as it is; `withheld`, with the passages of its document left out; `wrong-expert`, asked of another expert's
 documents. An answer is acceptable when it holds the key fact. The router judges its own examples as if it had never seen them.
+
+A fourth, for whoever asks for it: `altered`, the answer to the question as it is, with other numbers in it. It is wrong.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.types import Hit, ModelUse, Tier
 from experts.discovery import Expert, Item
@@ -19,7 +22,10 @@ from graph.prompts import grounded
 from graph.services import Services
 from retrieval.text import contains_key
 
-KINDS = ("own", "withheld", "wrong-expert")
+KINDS, ALTERED = ("own", "withheld", "wrong-expert"), "altered"
+SHIFT = 7
+"""What is added to each number of an altered answer."""
+_NUMBER = re.compile(r"(?<![\[\d.,])\d+(?![\]\d])")
 DEEPER = 4
 """So many times the passages that are read are found, so that enough are left when a document is withheld."""
 
@@ -63,6 +69,8 @@ def _answers(services: Services, expert: Expert, item: Item, kinds: Collection[s
     hits = search(services, expert.name, item.question, DEEPER * k)
     if "own" in kinds:
         yield case("own", expert, hits[:k])
+    if ALTERED in kinds and _NUMBER.search((altered := case(ALTERED, expert, hits[:k])).text):
+        yield altered
     if "withheld" in kinds:
         yield case("withheld", expert, [h for h in hits if h.passage.document != item.document][:k])
     if "wrong-expert" in kinds:
@@ -74,7 +82,9 @@ def _answers(services: Services, expert: Expert, item: Item, kinds: Collection[s
 def _case(services: Services, kind: str, asked: Expert, item: Item, task: Task) -> Case:
     messages = grounded(asked.prompt, item.question, task.hits, [])
     reply, *_ = call(services, task.spec, task.tier, messages, lambda: None)
+    if kind == ALTERED:
+        reply = replace(reply, text=_NUMBER.sub(lambda match: str(int(match[0]) + SHIFT), reply.text))
     before = before_answer(item.question, asked.name, task.scores, task.hits, services.reader, task.superior_probability)
     text, verdict = judge(services, task, reply, before)
-    right = verdict.answers and contains_key(text, item.key)
+    right = kind != ALTERED and verdict.answers and contains_key(text, item.key)
     return Case(kind, asked.name, item.question, text, verdict.parts, right, reply.use)

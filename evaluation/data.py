@@ -55,13 +55,14 @@ class Query:
 
 
 def parse_map(pairs: Sequence[str]) -> dict[str, str]:
-    """`["label=intent"]` as a mapping. Raises InputError for anything else."""
-    mapping = {}
+    """`["label=intent"]` as a mapping. Raises InputError for anything else, and where one of ours is to be two of theirs."""
+    mapping: dict[str, str] = {}
     for pair in pairs:
         ours, equals, theirs = pair.partition("=")
         if not (ours and equals and theirs):
             raise InputError(f"Expected --map OURS=THEIRS, for example --map label=intent; got {pair!r}.")
-        mapping[ours] = theirs
+        if mapping.setdefault(ours, theirs) != theirs:
+            raise InputError(f"Expected --map {ours}=THEIRS once; got {mapping[ours]!r} and {theirs!r}. Leave one of the two out.")
     return mapping
 
 
@@ -94,7 +95,7 @@ def read_judged(path: Path, mapping: Mapped, group: str | None = None) -> list[J
     ]
 
 
-def read_corpus(path: Path, mapping: Mapped) -> list[Passage]:
+def read_corpus(path: Path, mapping: Mapped | None) -> list[Passage]:
     """Passages {"_id","title","text"}, whole; the title may be left out. Raises InputError."""
     passages: dict[str, Passage] = {}
     for row in read_rows(path, mapping, '{"_id","title","text"}'):
@@ -105,10 +106,10 @@ def read_corpus(path: Path, mapping: Mapped) -> list[Passage]:
     return list(passages.values())
 
 
-def read_queries(path: Path, mapping: Mapped, known: set[str], *, with_answers: bool = False) -> list[Query]:
+def read_queries(path: Path, mapping: Mapped | None, known: set[str], *, with_answers: bool = False) -> list[Query]:
     """Questions {"qid","question","passage_id"[,"answers"]}; lines of one qid are one question with several right passages.
 
-    Raises InputError, also for a passage that is not among the `known` ones.
+    Raises InputError, also for a passage that is not among the `known` ones, and for a qid that two questions have.
     """
     form = '{"qid","question","passage_id","answers":[...]}' if with_answers else '{"qid","question","passage_id"}'
     found: dict[str, Query] = {}
@@ -117,8 +118,12 @@ def read_queries(path: Path, mapping: Mapped, known: set[str], *, with_answers: 
         if passage not in known:
             raise row.fault(f"the corpus has no passage {passage!r}.")
         answers = row.texts("answers") if with_answers else []
+        if with_answers and not any(map(str.strip, answers)):
+            raise row.unlike("answers", "no list of texts")
         query = Query(row.text("qid"), row.text("question"), frozenset({passage}), answers)
         if before := found.get(query.id):
+            if before.question != query.question:
+                raise row.fault(f"the qid {query.id!r} is that of another question too: {before.question!r}. Give each its own.")
             query = Query(before.id, before.question, before.passages | query.passages, [*before.answers, *answers])
         found[query.id] = query
     return list(found.values())

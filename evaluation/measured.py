@@ -20,12 +20,11 @@ from core.errors import InputError
 from evaluation.metrics import Floats
 from evaluation.rows import Mapped, Row, read_lines, row_of
 from graph.recommender import Measured
-from llms.prices import Price, PriceList, cost_usd
+from llms.prices import CHARS_A_TOKEN, MILLION, Price, PriceList, cost_usd
 
 FORM = '{"prompt","scores":{model: x}}'
-CHARS_PER_TOKEN, ANSWER_TOKENS = 4, 300
-"""What a cost is estimated with where it was not measured: a rule of thumb for English, and a middling answer."""
-MILLION = 1_000_000
+ANSWER_TOKENS = 300
+"""What a cost is estimated with where it was not measured: a middling answer."""
 Numbers = dict[str, float]
 
 
@@ -89,11 +88,11 @@ def _numbers(row: Row, name: str, found: Any) -> Numbers:
 def as_measured(rows: Sequence[Scored], prices: PriceList | None, home: Path) -> tuple[Measured, list[str]]:
     """The rows as arrays, models sorted by name, and what a reader must know of their costs.
 
-    A cost that was not measured is estimated from `prices`, or from the price list of the application: see CHARS_PER_TOKEN.
+    A cost that was not measured is estimated from `prices`, or from the price list of the application: see CHARS_A_TOKEN.
     """
     models = sorted({model for row in rows for model in row.scores})
     scores, costs, latencies = (_table(models, (getattr(row, name) for row in rows)) for name in ("scores", "costs", "latencies"))
-    tokens = np.ceil(np.array([len(row.prompt) for row in rows]) / CHARS_PER_TOKEN)
+    tokens = np.ceil(np.array([len(row.prompt) for row in rows]) / CHARS_A_TOKEN)
     estimated, unknown = 0, []
     for column, model in enumerate(models):
         missing = np.isnan(costs[:, column])
@@ -108,7 +107,7 @@ def as_measured(rows: Sequence[Scored], prices: PriceList | None, home: Path) ->
 
 def _notes(estimated: int, unknown: Sequence[str], prices: PriceList | None) -> list[str]:
     dated = f" of {prices.as_of}" if prices and prices.as_of else ""
-    assumed = f"list prices{dated}, {CHARS_PER_TOKEN} characters a token, {ANSWER_TOKENS} tokens an answer"
+    assumed = f"list prices{dated}, {CHARS_A_TOKEN} characters a token, {ANSWER_TOKENS} tokens an answer"
     notes = [f"Costs of {estimated} models are estimates: {assumed}."] if estimated else []
     return notes + ([f"No cost is known of {', '.join(unknown)}. State prices: --prices FILE"] if unknown else [])
 

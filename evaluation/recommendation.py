@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
+from core.errors import InputError
 from core.types import Tier
 from evaluation.encoding import RememberingEncoder
-from evaluation.measured import as_measured, read_scored
-from evaluation.metrics import Floats, Rows, mean
+from evaluation.measured import Scored, as_measured, read_scored
+from evaluation.metrics import Floats, Ints, Rows, mean
 from evaluation.results import Measures, Progress, Report, Result, result, silent
 from evaluation.rows import Mapped
 from evaluation.splits import Split, folds, held_out, left_out
-from evaluation.tradeoff import CLOSE, PER, Choices, Hull, Tradeoff, aiq, choices, hull
+from evaluation.tradeoff import CLOSE, PER, Choices, Hull, Tradeoff, aiq, best_worth, choices, hull, pick, worths
 from graph.recommender import LLM, Measured, Recommender
 from graph.scorers import SCORERS
 from graph.services import Services
@@ -38,13 +39,17 @@ SHOWN_FAULTS = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Advised:
-    """What a system expects of each row's models, (rows, models): qualities in any range, and costs in USD, NaN where unknown."""
+    """What a system expects of each row's models, (rows, models): qualities in any range, and costs in USD, NaN where unknown.
+
+    served: the model of each row, (rows,), that the system would ask as it is served, where that was worked out.
+    """
 
     name: str
     qualities: Floats
     costs: Floats
     seconds: Sequence[float] = ()
     baseline: bool = False
+    served: Ints | None = None
 
 
 def evaluate(
@@ -57,28 +62,47 @@ def evaluate(
     kinds: Sequence[str] = (),
     prices: PriceList | None = None,
     mapping: Mapped | None = None,
+    agree: Callable[[str, Measured], None] = lambda model, judged: None,
     progress: Progress = silent,
 ) -> Report:
-    """Judge recommenders of `kinds`. Raises InputError for files that cannot be used, UnknownNameError for an unknown kind."""
+    """Judge recommenders of `kinds`. agree(model, rows) is called before the kind llm asks a model about rows; what it raises ends it.
+
+    Raises InputError for files that cannot be used, UnknownNameError for an unknown kind.
+    """
     rows, faults = read_scored([data], mapping or {}, group)
     learnt, more = read_scored([train], mapping or {}, group) if train else ([], [])
     everything = [*rows, *learnt]
     splits = held_out(rows, learnt, train) if train else folds(rows, data)
     measured, notes = as_measured(everything, prices, services.settings.home)
     notes += [note] if (note := left_out(splits, len(everything))) else []
+    judged = measured.rows(np.arange(len(rows)))
+    asked = services.tiers(None)[Tier.INFERIOR]
+    if LLM in kinds:
+        agree(asked, judged)
     services.encoder.encode(["The first text loads the model."])
     encoder = RememberingEncoder(services.encoder, progress)
     said = []
     for kind in dict.fromkeys(kinds or quick()):
         advance = progress(f"Fitting and judging ({kind})", len(rows))
-        said.append(_advised(services, kind, encoder, measured, splits, advance))
-    judged = measured.rows(np.arange(len(rows)))
+        made = [Recommender(kind, encoder, model=asked if kind == LLM else None, ask=services.ask) for _ in splits]
+        found = _advised(made, encoder, measured, splits, advance)
+        if kind != LLM:  # which would be asked, and paid, four times more
+            advance = progress(f"The worth of a dollar ({kind})", len(splits))
+            found = replace(found, served=_served(Recommender(kind, encoder), found, everything, measured, splits, data, advance))
+        said.append(found)
+        notes += unread(made, len(rows))
     return judge(judged, [*said, best_single(measured, splits)], command, notes + _of_faults([*faults, *more]))
 
 
 def quick() -> list[str]:
     """The kinds that are fitted where none is named: an llm costs money."""
     return [kind for kind in SCORERS if kind != "xgboost" or find_spec("xgboost")]
+
+
+def unread(recommenders: Sequence[Recommender], calls: int) -> list[str]:
+    """What must be said where a model was asked whose replies stated nothing usable."""
+    found = sum(each.unparsable for each in recommenders)
+    return [f"{LLM}: {found:,} of {calls:,} replies could not be read; the nearest prompts' means stand in for them."] if found else []
 
 
 def _of_faults(faults: Sequence[str]) -> list[str]:
@@ -88,25 +112,52 @@ def _of_faults(faults: Sequence[str]) -> list[str]:
 
 
 def _advised(
-    services: Services,
-    kind: str,
+    recommenders: Sequence[Recommender],
     encoder: RememberingEncoder,
     measured: Measured,
     splits: Sequence[Split],
     advance: Callable[[int], None],
 ) -> Advised:
-    asked = services.tiers(None)[Tier.INFERIOR] if kind == LLM else None
+    """What a recommender of each split, still to be fitted, says of the rows that it judges."""
     shape = sum(len(split.judge) for split in splits), len(measured.models)
     qualities, costs, seconds = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
-    for split in splits:
-        recommender = Recommender(kind, encoder, model=asked, ask=services.ask).fit(measured.rows(split.fit))
+    for recommender, split in zip(recommenders, splits, strict=True):
+        recommender.fit(measured.rows(split.fit))
         for row in split.judge.tolist():
             start, saved = time.perf_counter(), encoder.saved
             qualities[row] = recommender.qualities([measured.prompts[row]])[0]
             costs[row] = recommender.costs([measured.prompts[row]])[0]
             seconds[row] = time.perf_counter() - start + encoder.saved - saved
             advance(1)
-    return Advised(kind, qualities, costs, seconds.tolist())
+    return Advised(recommenders[0].kind, qualities, costs, seconds.tolist())
+
+
+def _served(
+    recommender: Recommender,
+    said: Advised,
+    rows: Sequence[Scored],
+    measured: Measured,
+    splits: Sequence[Split],
+    path: Path,
+    advance: Callable[[int], None],
+) -> Ints | None:
+    """What is chosen at the worth of a dollar that training finds on the rows that were learnt from; None where they are too few."""
+    picked = np.zeros(len(said.qualities), np.int64)
+    for split in splits:
+        learnt, own = measured.rows(split.fit), [rows[n] for n in split.fit.tolist()]
+        inner = np.zeros((2, *learnt.scores.shape))
+        try:
+            for part in folds(own, path):
+                fitted, prompts = recommender.fit(learnt.rows(part.fit)), [learnt.prompts[n] for n in part.judge]
+                inner[:, part.judge] = fitted.qualities(prompts), fitted.costs(prompts)
+        except InputError:
+            return None
+        worth = best_worth(choices(inner[0], inner[1], learnt.scores, learnt.costs), worths(learnt.costs))
+        at, price = split.judge, said.costs[split.judge]
+        there = np.isfinite(measured.scores[at])
+        picked[at] = pick(said.qualities[at], price if np.isfinite(price).all() else np.zeros(price.shape), there, worth)
+        advance(1)
+    return picked
 
 
 def best_single(measured: Measured, splits: Sequence[Split]) -> Advised:
@@ -163,19 +214,25 @@ def _singles(judged: Measured) -> dict[str, tuple[float, float]]:
 def _result(said: Advised, made: dict[str, Choices], judged: Measured) -> Result:
     own, single, oracle = made[said.name], made[BEST_SINGLE], made[ORACLE]
     priced = _priced(judged)
+    every = np.arange(len(judged.prompts))
+    chosen = None if said.served is None else (judged.scores[every, said.served], judged.costs[every, said.served])
     usual_costs = _column_means(judged.costs)
     low, high = float(np.nanmin(usual_costs)) if priced else 0.0, float(np.nanmax(usual_costs)) if priced else 0.0
 
     def measured(rows: Rows) -> dict[str, float | None]:
         quality, base, most = (float(each.scores[0][rows].mean()) for each in (own, single, oracle))
-        found = {
+        found: dict[str, float | None] = {
             "quality": quality,
             "gain": quality - base,
             "gap_recovered": (quality - base) / (most - base) if most > base else None,
         }
+        if chosen is not None:
+            found["policy_quality"] = float(chosen[0][rows].mean())
         if not priced:
             return found | dict.fromkeys(("cost", "aiq", "aiq_gain", "equal_cost_quality", "cost_to_match"))
         curve, usual = _hull(own, rows), float(single.costs[0][rows].mean())
+        if chosen is not None:
+            found["policy_cost"] = float(chosen[1][rows].mean()) / usual if usual > 0 else None
         area, zero = aiq(curve, low, high), aiq(_hull(single, rows), low, high)
         reached = curve.cost_of(base - CLOSE)
         return found | {

@@ -16,10 +16,14 @@ from evaluation.results import Report, Result
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 SHOWN = 20
 MOST_LABELS = 12
 LONGEST = 100
+LATENCIES = ("p50", "p95")
+GAP = 2
+"""Characters between two columns."""
 _LEGEND = "In brackets: 95% bootstrap interval. Latency in milliseconds."
 _STYLE = """
 :root { color-scheme: light dark }
@@ -42,22 +46,11 @@ def as_json(reports: Sequence[Report]) -> str:
 
 def show(report: Report, console: Console) -> None:
     """Print the report for people: a table of metrics by system, the first wrong items, and the command."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
     from rich.text import Text
 
-    results = report.best_first
-    table = Table(
-        title=f"{report.suite}: {report.n:,} rows", title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    table.add_column("metric", no_wrap=True)
-    for r in results:
-        table.add_column(f"{r.name}\n(baseline)" if r.baseline else r.name, justify="right", style="dim" if r.baseline else "")
-    for metric in _metrics(results):
-        table.add_row(metric, *(_cell(r, metric) for r in results))
-    for p in ("p50", "p95"):
-        table.add_row(f"latency {p}", *("" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results))
-    console.print(table)
+    console.print(Text(f"{report.suite}: {report.n:,} rows", style="bold"))
+    for table in _tables(report.best_first, console.width):
+        console.print(table)
     if report.wrong:
         console.print(Text(f"Wrong: {len(report.wrong):,} of {report.n:,}", style="bold"))
     for item in report.wrong[:SHOWN]:
@@ -67,6 +60,38 @@ def show(report: Report, console: Console) -> None:
     for note in report.notes:
         console.print(Text(note), soft_wrap=True)
     console.print(Text(f"{_LEGEND} Reproduce: {report.command}\n", style="dim"), soft_wrap=True)
+
+
+def _tables(results: Sequence[Result], width: int) -> list[Table]:
+    """Tables with so many systems side by side as fit into `width` characters with every number whole."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    names = _row_names(results)
+    columns = [[r.name, "(baseline)" if r.baseline else "", *_cells(r, results)] for r in results]
+    taken = 1 + GAP + max(map(len, names))
+    if taken + sum(map(_width, columns)) > width:
+        columns = [[cell.replace(" ", "\n") for cell in column] for column in columns]
+    parts: list[list[int]] = [[]]
+    for n, column in enumerate(columns):
+        if parts[-1] and taken + sum(_width(columns[i]) for i in parts[-1]) + _width(column) > width:
+            parts.append([])
+        parts[-1].append(n)
+    tables = []
+    for part in parts:
+        table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("metric", no_wrap=True)
+        for n in part:
+            head = "\n".join(filter(None, columns[n][:2]))
+            table.add_column(head, justify="right", style="dim" if results[n].baseline else "", no_wrap=True)
+        for row, name in enumerate(names, 2):
+            table.add_row(name, *(columns[n][row] for n in part))
+        tables.append(table)
+    return tables
+
+
+def _width(column: Sequence[str]) -> int:
+    return GAP + max(len(line) for cell in column for line in cell.split("\n"))
 
 
 def write(reports: Sequence[Report], folder: Path) -> None:
@@ -92,8 +117,7 @@ def as_html(reports: Sequence[Report], drawn: Sequence[Sequence[Plot]]) -> str:
 def _section(report: Report, drawn: Sequence[Plot]) -> str:
     results = report.best_first
     heads = "".join(f"<th>{escape(r.name)}{'<br><small>baseline</small>' if r.baseline else ''}</th>" for r in results)
-    rows = [(metric, [_cell(r, metric) for r in results]) for metric in _metrics(results)]
-    rows += [(f"latency {p}", ["" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for r in results]) for p in ("p50", "p95")]
+    rows = zip(_row_names(results), zip(*(_cells(r, results) for r in results), strict=True), strict=True)
     cells = "".join(f"<tr><td>{escape(name)}</td>{''.join(f'<td>{value}</td>' for value in values)}</tr>\n" for name, values in rows)
     images = "".join(f'<img alt="{escape(p.shows)}" src="data:image/png;base64,{base64.b64encode(p.png).decode()}">' for p in drawn)
     notes = "".join(f"<p>{escape(note)}</p>" for note in report.notes)
@@ -104,6 +128,15 @@ def _section(report: Report, drawn: Sequence[Plot]) -> str:
         f"<table><tr><th>metric</th>{heads}</tr>\n{cells}</table>{notes}{images}"
         f'<details><summary>Wrong: {len(report.wrong):,}</summary><table class="wrong">{wrong}</table></details>'
     )
+
+
+def _row_names(results: Sequence[Result]) -> list[str]:
+    return [*_metrics(results), *(f"latency {p}" for p in LATENCIES)]
+
+
+def _cells(r: Result, results: Sequence[Result]) -> list[str]:
+    """What stands in a system's column, from the top."""
+    return [_cell(r, metric) for metric in _metrics(results)] + ["" if (ms := r.latency_ms[p]) is None else f"{ms:.2f}" for p in LATENCIES]
 
 
 def _metrics(results: Sequence[Result]) -> list[str]:
@@ -120,7 +153,7 @@ def _cell(r: Result, metric: str) -> str:
     if metric.startswith("n."):
         return f"{value:,.0f}"
     interval = r.interval.get(metric)
-    # Every column more makes a narrow terminal break the cells: two digits will do.
+    # So that more columns fit side by side, two digits will do.
     span = "–".join(_two(v) for v in interval) if interval and not r.baseline else ""
     return f"{value:.3f} [{span}]" if span else f"{value:.3f}"
 

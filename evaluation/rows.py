@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.text import loads
 
 Mapped = Mapping[str, str]
 """Our name of a field -> its name in the file."""
@@ -28,6 +29,8 @@ class Row:
     line: int
     fields: dict[str, Any]
     form: str
+    renames: bool = True
+    """Whether the command takes --map."""
 
     def text(self, name: str) -> str:
         """A field that must hold text; numbers are taken as text."""
@@ -96,15 +99,16 @@ class Row:
     def unlike(self, name: str, what: str) -> InputError:
         """The error to raise about a field that is missing, or is `what`."""
         state = "missing" if self.fields.get(name) is None else what
-        return self.fault(f"{name!r} is {state}. Rename a field: --map {name}=THEIRS")
+        advice = f"Rename a field: --map {name}=THEIRS" if self.renames else "Mend the line, or name the field so in the file."
+        return self.fault(f"{name!r} is {state}. {advice}")
 
     def fault(self, what: str) -> InputError:
         """The error to raise about this line."""
         return InputError(f"{self.path}, line {self.line}: expected {self.form}; {what}")
 
 
-def read_rows(path: Path, mapping: Mapped, form: str) -> list[Row]:
-    """The file's rows; `form` is what a line should look like, for messages. Raises InputError."""
+def read_rows(path: Path, mapping: Mapped | None, form: str) -> list[Row]:
+    """The file's rows. mapping: None without --map; form: what a line should look like, for messages. Raises InputError."""
     rows = [row_of(path, n, line, mapping, form) for n, line in read_lines(path)]
     if not rows:
         raise InputError(f"{path}: expected at least one line {form}; the file is empty.")
@@ -122,16 +126,16 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     return [(n, line) for n, line in enumerate(lines, 1) if line.strip()]
 
 
-def row_of(path: Path, n: int, line: str, mapping: Mapped, form: str) -> Row:
+def row_of(path: Path, n: int, line: str, mapping: Mapped | None, form: str) -> Row:
     """One line as a row; see `read_rows`. Raises InputError."""
     try:
-        value = json.loads(line)
+        value = loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {n}: expected {form}; the line is not valid JSON: {error.msg}.") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}, line {n}: expected {form}; the line is no JSON object.")
-    renamed = {ours: found for ours, theirs in mapping.items() if (found := inside(value, theirs)) is not None}
-    return Row(path, n, value | renamed, form)
+    renamed = {ours: found for ours, theirs in (mapping or {}).items() if (found := inside(value, theirs)) is not None}
+    return Row(path, n, value | renamed, form, mapping is not None)
 
 
 def inside(fields: Any, path: str) -> Any:

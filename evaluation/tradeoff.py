@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.metrics import Floats, Ints
 
@@ -77,10 +78,15 @@ def choices(expected: Floats, expected_costs: Floats, scores: Floats, costs: Flo
     rows = np.arange(len(scores))
     picked = []
     for worth in worths(costs if known else price):
-        # The least of weights on the cost breaks ties.
-        value = np.where(there, expected - max(float(worth), 1e-9) * price, -np.inf)
-        picked.append(value.argmax(axis=1))
+        picked.append(pick(expected, price, there, float(worth)))
     return Choices(np.stack([scores[rows, p] for p in picked]), np.stack([costs[rows, p] for p in picked]), picked[0])
+
+
+def pick(expected: Floats, price: Floats, there: NDArray[np.bool_], worth: float) -> Ints:
+    """The model to ask in each row, (rows,), among those that are `there`; all else of shape (rows, models)."""
+    # The least of weights on the cost breaks ties.
+    found: Ints = np.where(there, expected - max(worth, 1e-9) * price, -np.inf).argmax(axis=1)
+    return found
 
 
 def hull(cost: Floats, quality: Floats) -> Hull:

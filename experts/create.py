@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.errors import DocumentError, InputError
 from experts.discovery import Expert, Item, check_name, load_expert, read_csv
-from retrieval.loaders import LOADERS, corpus_files, load_folder
+from retrieval.loaders import LOADERS, corpus_files, load_files
 
 _COLUMNS = ("question", "answer", "key", "document", "split")
 _PROMPT = """You are the {title} expert of an assistant that answers from its own documents.
@@ -32,8 +33,8 @@ def create_expert(
 ) -> Expert:
     """Copy the documents in `docs` (a folder or one file) into `experts/name` and write what else an expert needs.
 
-    Raises InputError for a name that is taken or cannot be used or when there is nothing to read, DocumentError for a file that cannot be
-    read; then nothing is left behind.
+    Raises InputError for a name that is taken or cannot be used or when there is nothing to read, DocumentError naming the files that
+    cannot be read; then nothing is left behind.
     """
     check_name(name)
     if (experts / name).exists():
@@ -45,11 +46,12 @@ def create_expert(
         experts.mkdir(parents=True, exist_ok=True)
         # Two levels deep, where no search for experts finds it before it is whole.
         with TemporaryDirectory(prefix=".new-", dir=experts) as staging:
-            folder = Path(staging) / name
-            _copy(docs, folder / "corpus")
-            documents = len(load_folder(folder / "corpus"))
+            folder, (root, files) = Path(staging) / name, _files(docs)
+            # Read where they are: what cannot be read is named there, not by a copy's path.
+            documents = len(load_files(files, root))
             if not documents:
                 raise InputError(f"Expected documents with text in {docs}; all of them are empty.")
+            _copy(files, root, folder / "corpus")
             card = "".join(f"{key} = {_toml(value)}\n" for key, value in (("name", name), ("title", title), ("description", description)))
             (folder / "expert.toml").write_text(card, encoding="utf-8")
             (folder / "prompt.md").write_text(_PROMPT.format(title=title), encoding="utf-8")
@@ -75,13 +77,17 @@ def _items(questions: Path | None) -> list[Item]:
         raise InputError(f"{error} Bring it into this form with: switchyard data prepare {questions}") from None
 
 
-def _copy(docs: Path, corpus: Path) -> None:
-    """Copy the files that a loader reads, keeping their places below `docs`. Raises InputError when there are none."""
-    root = docs.parent if docs.is_file() else docs
+def _files(docs: Path) -> tuple[Path, list[Path]]:
+    """The folder of the documents, and the files in it that a loader reads. Raises InputError when there are none."""
     files = [docs] if docs.is_file() and docs.suffix.lower() in LOADERS else corpus_files(docs)
     if not files:
         found = "found none of them. Name another folder" if docs.exists() else "there is no such file or folder. Name one that exists"
         raise InputError(f"Expected documents in {docs} ({', '.join(sorted(LOADERS))}); {found}.")
+    return docs.parent if docs.is_file() else docs, files
+
+
+def _copy(files: Sequence[Path], root: Path, corpus: Path) -> None:
+    """Copy the files, keeping their places below `root`."""
     for path in files:
         target = corpus / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -67,9 +67,11 @@ def unbuildable(expert: Expert, indexes: Indexes) -> str | None:
 
 
 def index_state(expert: Expert, encoder: Encoder, indexes: Indexes, *, whole: bool = False) -> str:
-    """`ok`, `missing`, `stale`, `foreign` or `corrupt` (the last only looked for when `whole`)."""
+    """`ok`, `missing`, `stale`, `foreign` or `corrupt` (of the last only a broken manifest is seen unless `whole`)."""
     manifest = indexes.manifest(expert.name)
-    if manifest is None or manifest.format != store.FORMAT:
+    if manifest is None:
+        return "corrupt" if indexes.damage(expert.name) else "missing"
+    if manifest.format != store.FORMAT:
         return "missing"
     if manifest.encoder != encoder.fingerprint:
         return "foreign"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
@@ -85,7 +85,8 @@ def resume(choice: str, *, thread: str, model: str | None = None, escalate: bool
 
     Another question in its place gives the one that waits up. Raises InputError where none waits, or for what is no choice.
     """
-    return resumed(choice, Context(model=model, escalate=escalate, images=open_pictures(images, files=True), review=True), thread)
+    pictures = open_pictures(images, files=True)
+    return resumed(choice, Context(model=model, escalate=escalate, images=pictures, review=True), thread)
 
 
 def accepted(offered: dict[str, Any]) -> str:
@@ -125,8 +126,11 @@ def turn(question: str, context: Context, thread: str | None = None, given: Serv
         name = thread or uuid.uuid4().hex
         config: RunnableConfig = {"configurable": {"thread_id": name}}
         asked = {"messages": [HumanMessage(question)]}
-        with store_faults(), one_turn_at_a_time(shared, name), _kept_when_answered(graph, config):
-            return _played(graph, asked, config, context, control, tell)
+        with store_faults(), one_turn_at_a_time(shared, name):
+            if thread:
+                _check_owner(graph.get_state(config).metadata, context)
+            with _kept_when_answered(graph, config):
+                return _played(graph, asked, config, context, control, tell)
 
     return play
 
@@ -146,10 +150,11 @@ def resumed_turn(choice: str, context: Context, thread: str, given: Services | N
         graph = compiled(shared)
         config: RunnableConfig = {"configurable": {"thread_id": thread}}
         with store_faults(), one_turn_at_a_time(shared, thread):
-            waiting = graph.get_state(config).interrupts
-            if not waiting:
+            found = graph.get_state(config)
+            _check_owner(found.metadata, context)
+            if not found.interrupts:
                 raise InputError("No route waits to be accepted in this conversation. Ask a question first.")
-            check(waiting[0].value, choice)
+            check(found.interrupts[0].value, choice)
             with _kept_when_answered(graph, config):
                 return _played(graph, Command(resume=choice), config, context, control, tell)
 
@@ -164,6 +169,12 @@ def waiting(thread: str, owner: str | None = None, given: Services | None = None
     if not found.interrupts or (found.metadata or {}).get("owner") != owner:
         return None
     return found.values["messages"][-1].text, {**found.interrupts[0].value, "thread_id": thread}
+
+
+def _check_owner(metadata: Mapping[str, Any] | None, context: Context) -> None:
+    """Raises InputError for a stored thread of somebody else. metadata: of its last turn; None where there is none yet."""
+    if metadata is not None and metadata.get("owner") != context.owner:
+        raise InputError("Expected a conversation of your own; this one is another owner's. Choose another name for the thread, or none.")
 
 
 def _played(graph: Compiled, asked: Any, config: RunnableConfig | None, context: Context, control: RunControl, tell: Tell) -> Event:

@@ -52,6 +52,12 @@ class AskedScores:
         return np.array(list(usual.values())) if stated is None else stated
 
 
+def characters_to_read(prompts: Sequence[str], models: Sequence[str]) -> int:
+    """About how many a model reads that is asked about each of these prompts: every call shows SHOWN others with their scores."""
+    shown = sum(min(len(prompt), LONGEST) for prompt in prompts) / len(prompts) + len(_figures(dict.fromkeys(models, 0.25)))
+    return sum(map(len, prompts)) + round(len(prompts) * (len(TASK) + SHOWN * shown))
+
+
 def probabilities(reply: str, models: Sequence[str]) -> Floats | None:
     """What was stated of each model, in [0, 1]; None for a reply that does not state a probability for every one of them."""
     match = re.search(r"\{[^{}]*\}", reply)

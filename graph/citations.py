@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from core.types import Citation, Hit
+from graph.faithful import faithful
 from retrieval.text import sentences, terms
 
 _MARKER = re.compile(r"\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]")
@@ -61,15 +62,17 @@ def claims(text: str) -> list[tuple[str, list[int]]]:
     return found
 
 
-def cite(text: str, hits: Sequence[Hit]) -> list[Citation]:
-    """The citations of a draft: for each sentence and each passage that it cites and that supports it, the passage's nearest sentence."""
+def cite(text: str, hits: Sequence[Hit], asked: str = "") -> list[Citation]:
+    """The citations of a draft: for each sentence and each passage that it cites and that supports it, the passage's nearest sentence.
+
+    `asked`: the question, whose numbers an answer may repeat.
+    """
     found: dict[tuple[int, str], Citation] = {}
     for claim, numbers in claims(text):
-        for n in numbers:
-            if 0 < n <= len(hits) and _supports(hits[n - 1], claim):
-                passage = hits[n - 1].passage
-                quote, score = best_quote(claim, passage.text)
-                found.setdefault((n, quote), Citation(n, passage.id, passage.title, passage.source, quote, round(score, 4)))
+        for n in _supporting(claim, numbers, hits, asked):
+            passage = hits[n - 1].passage
+            quote, score = best_quote(claim, passage.text)
+            found.setdefault((n, quote), Citation(n, passage.id, passage.title, passage.source, quote, round(score, 4)))
     return list(found.values())
 
 
@@ -86,17 +89,20 @@ def best_quote(claim: str, text: str) -> tuple[str, float]:
     return quote, score
 
 
-def mark(text: str, hits: Sequence[Hit]) -> str:
-    """Make a draft's markers true: behind each sentence stays what supports it, or comes the passage that does, or nothing."""
+def mark(text: str, hits: Sequence[Hit], asked: str = "") -> str:
+    """Make a draft's markers true: behind each sentence stays what supports it, or comes the passage that does, or nothing.
+
+    `asked`: as in `cite`.
+    """
     if not _MARKER.search(text):
-        live = LiveMarks(hits)
+        live = LiveMarks(hits, asked)
         return live.feed(text) + live.flush()
     marked, at, claim = "", 0, ""
     for match in _SPACED_MARKER.finditer(text):
         between = text[at : match.start()]
         said = [s for s in sentences(between) if terms(s)]
         claim = said[-1] if said else claim or next((s for s, _ in claims(text)), "")
-        true = _true_numbers(claim, [int(n) for n in re.findall(r"\d+", match[2])], hits)
+        true = _true_numbers(claim, [int(n) for n in re.findall(r"\d+", match[2])], hits, asked)
         marked += between + (f"{match[1]}[{', '.join(map(str, true))}]" if true else "")
         at = match.end()
     return marked + text[at:]
@@ -105,9 +111,10 @@ def mark(text: str, hits: Sequence[Hit]) -> str:
 class LiveMarks:
     """Adds markers to a text that streams and has none, behind each sentence that a passage supports; its first own marker ends that."""
 
-    def __init__(self, hits: Sequence[Hit]) -> None:
+    def __init__(self, hits: Sequence[Hit], asked: str = "") -> None:
         self.text = ""
         self._hits = hits
+        self._asked = asked
         self._open = ""
         self._given = 0
         self._own = False
@@ -130,7 +137,7 @@ class LiveMarks:
         ready = ""
         for sentence in () if self._own else over:
             end = self._open.index(sentence) + len(sentence)
-            numbers = _true_numbers(sentence, [], self._hits)
+            numbers = _true_numbers(sentence, [], self._hits, self._asked)
             ready += self._open[self._given : end] + "".join(f" [{n}]" for n in numbers)
             self._open, self._given, until = self._open[end:], 0, until - end
         ready += self._open[self._given : until]
@@ -139,25 +146,53 @@ class LiveMarks:
         return ready
 
 
-def _true_numbers(claim: str, numbers: Sequence[int], hits: Sequence[Hit]) -> list[int]:
+def _true_numbers(claim: str, numbers: Sequence[int], hits: Sequence[Hit], asked: str) -> list[int]:
     """Those of `numbers` whose passage supports the claim; where none does, the passage with the sentence that supports it best, if any."""
-    if true := [n for n in dict.fromkeys(numbers) if 0 < n <= len(hits) and _supports(hits[n - 1], claim)]:
+    if true := _supporting(claim, numbers, hits, asked):
         return true
-    score, n = max(((best_quote(claim, hit.passage.text)[1], -n) for n, hit in enumerate(hits, 1)), default=(0.0, 0))
-    return [-n] if score >= SUPPORTED else []
+    n, score = _nearest(claim, hits)
+    return [n] if score >= SUPPORTED and faithful(claim, [_whole(hits[n - 1])], asked) else []
 
 
-def _supports(hit: Hit, claim: str) -> bool:
+def _supporting(claim: str, numbers: Sequence[int], hits: Sequence[Hit], asked: str) -> list[int]:
+    """Those of `numbers` whose passage holds enough of the claim's words; none where the claim says something else than all of them."""
     wanted = set(terms(claim))
-    return len(wanted & set(terms(f"{hit.passage.title} {hit.passage.text}"))) >= SUPPORTED * max(1, len(wanted))
+    cited = {n: _whole(hits[n - 1]) for n in numbers if 0 < n <= len(hits)}
+    if not faithful(claim, list(cited.values()), asked):
+        return []
+    return [n for n, text in cited.items() if len(wanted & set(terms(text))) >= SUPPORTED * max(1, len(wanted))]
 
 
-def support(text: str, hits: Sequence[Hit]) -> float:
-    """Groundedness in [0, 1]: mean share of a sentence's content words that stand in the passages it cites, or in any if it cites none."""
+def _nearest(claim: str, hits: Sequence[Hit]) -> tuple[int, float]:
+    """The number of the passage with the sentence that holds most of the claim's words, and their share; (0, 0.0) without passages."""
+    scored = [(best_quote(claim, hit.passage.text)[1], -n) for n, hit in enumerate(hits, 1)]
+    score, n = max(scored, default=(0.0, 0))
+    return -n, score
+
+
+def _whole(hit: Hit) -> str:
+    return f"{hit.passage.title}\n{hit.passage.text}"
+
+
+def support(text: str, hits: Sequence[Hit], asked: str = "") -> float:
+    """Groundedness in [0, 1]: mean share of a sentence's content words that stand in the passages it cites, or in any if it cites none.
+
+    A sentence that says something else than the passages that it cites, or than the nearest one, counts nothing. `asked`: as in `cite`.
+    """
     scores = []
     for claim, numbers in claims(text):
-        cited = [hits[n - 1] for n in numbers if 0 < n <= len(hits)] or list(hits)
-        wanted = set(terms(claim))
-        known = {t for hit in cited for t in terms(f"{hit.passage.title} {hit.passage.text}")}
-        scores.append(len(wanted & known) / max(1, len(wanted)))
+        cited = [hits[n - 1] for n in numbers if 0 < n <= len(hits)]
+        wanted, known = set(terms(claim)), {t for hit in cited or hits for t in terms(_whole(hit))}
+        scores.append(len(wanted & known) / max(1, len(wanted)) if _faithful(claim, cited, hits, asked) else 0.0)
     return sum(scores) / len(scores) if scores else 0.0
+
+
+def says_something_else(text: str, hits: Sequence[Hit], asked: str) -> bool:
+    """Whether a sentence says something else than the passages that it cites, or than the nearest one. `asked`: as in `cite`."""
+    return any(not _faithful(claim, [hits[n - 1] for n in numbers if 0 < n <= len(hits)], hits, asked) for claim, numbers in claims(text))
+
+
+def _faithful(claim: str, cited: Sequence[Hit], hits: Sequence[Hit], asked: str) -> bool:
+    if not cited and hits:
+        cited = [hits[_nearest(claim, hits)[0] - 1]]
+    return faithful(claim, [_whole(hit) for hit in cited], asked)

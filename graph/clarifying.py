@@ -12,6 +12,7 @@ from core.types import OUT_OF_SCOPE
 from experts.discovery import Expert
 from graph.followup import is_followup, leans, without_preamble
 from graph.joining import ASKS, OF_NOTHING
+from graph.language import not_english
 from graph.nodes.expert import search
 from graph.services import Services
 from graph.smalltalk import offer, small_talk
@@ -36,7 +37,8 @@ def is_vague(services: Services, question: str, scores: dict[str, float]) -> boo
 
     scores: the router's probability of every label.
     """
-    if small_talk(question) or not names_nothing(question):
+    # No words that are known here: whoever writes another language is told so, not asked for more of it.
+    if small_talk(question) or not_english(question) or not names_nothing(question):
         return False
     likeliest = max((name for name in scores if name != OUT_OF_SCOPE), key=lambda name: scores[name])
     if scores[likeliest] >= services.policy.clarify_below:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.types import NO_ANSWER, Citation, Hit
-from graph.citations import claims, support
+from graph.citations import claims, says_something_else, support
 from graph.response_signals import response_signals
 from retrieval.encoder import Encoder
 from retrieval.reader import Reader
@@ -28,6 +28,17 @@ EXTRA_BEFORE = ("margin", "superior_probability")
 EXTRA_AFTER = (*EXTRA_BEFORE, "length", "hedging", "wrong_steps", "token_probability", "doubtful_tokens")
 _LONGEST, _MOST_HEDGING = 7.0, 3.0
 """Logarithms of word counts that stand for 1: about 1,100 words, and 20 words of doubt."""
+_SORRY = ("", "sorry ", "sorry but ", "i m sorry ", "i m sorry but ", "i am sorry ", "i am sorry but ", "unfortunately ")
+_UNABLE = (
+    *("i do not know", "i don t know", "i do not have", "i don t have", "i cannot", "i can not", "i can t", "i could not", "i couldn t"),
+    *("i am unable", "i m unable", "the passage does not", "the passage doesn t", "the documents do not", "the documents don t"),
+    *("the passages do not", "the passages don t", "the provided passages do not", "the provided passages don t", "none of the passages"),
+    *("there is no information", "there s no information", "there is not enough information", "there isn t enough information"),
+)
+ROUNDED = 0.002
+"""So far a probability lies at most from that of its signals when these were rounded to be stored."""
+REFUSALS = (normalise(NO_ANSWER), *(sorry + unable for sorry in _SORRY for unable in _UNABLE))
+"""How answers begin that are none, as `normalise` leaves them: models do not keep to the words that they are told to say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,11 @@ class Logistic:
         known = {**self.neutral, **parts}
         logit = self.intercept + sum(weight * known[name] for name, weight in self.weights.items())
         return 1 / (1 + math.exp(-max(-40.0, min(40.0, logit))))
+
+    def explained(self, parts: Mapping[str, float], p: float) -> dict[str, float]:
+        """What each of the signals adds to the log-odds. Nothing where `p` was made by other weights, as before a new fit."""
+        made = set(self.weights) <= {*self.neutral, *parts} and abs(self.probability(parts) - p) < ROUNDED
+        return {name: weight * parts[name] for name, weight in self.weights.items() if name in parts} if made else {}
 
     def weighs(self, always: Sequence[str], extra: Sequence[str]) -> bool:
         """Whether it was fitted for these signals: all of `always`, and of `extra` those that have a neutral value."""
@@ -105,9 +121,9 @@ def after_answer(
     return {
         "relevance": _relevance(question, text, hits, encoder),
         "draft_coverage": len(wanted & set(terms(text))) / max(1, len(wanted)),
-        "support": support(text, hits),
+        "support": support(text, hits, question),
         "reader": _reader_probability(question, hits, citations, reader),
-        "answers": 1.0,
+        "answers": float(not says_something_else(text, hits, question)),
         **_of_the_text(question, text, token_logprobs),
     }
 
@@ -134,8 +150,11 @@ def _of_the_text(question: str, text: str, token_logprobs: Sequence[float]) -> d
 
 
 def says_nothing(text: str) -> bool:
-    """Whether a model said that the passages do not answer."""
-    return not text.strip() or normalise(NO_ANSWER) in normalise(text)
+    """Whether a model said that the passages do not answer; what begins like a refusal and cites a passage may be an answer in part."""
+    said = f"{normalise(text)} "
+    if not text.strip() or REFUSALS[0] in said:
+        return True
+    return any(said.startswith(f"{refusal} ") for refusal in REFUSALS) and not any(numbers for _, numbers in claims(text))
 
 
 def _reader_probability(question: str, hits: Sequence[Hit], citations: Sequence[Citation], reader: Reader) -> float:

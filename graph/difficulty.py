@@ -55,7 +55,7 @@ class DifficultyRouter:
 
         Raises InputError for other scores, for no rows, for empty prompts, and where the superior model is needed always or never.
         """
-        weak, strong = _checked(prompts, weak_scores, strong_scores)
+        weak, strong = check_scores(prompts, weak_scores, strong_scores)
         needed = strong > weak
         labels = [ROUTE_TO_SUPERIOR if n else ROUTE_TO_INFERIOR for n in needed]
         self._data = data_hash(prompts, [f"{w} {s}" for w, s in zip(weak, strong, strict=True)])
@@ -145,8 +145,8 @@ def check_kind(kind: str) -> str:
     return kind
 
 
-def _checked(prompts: Sequence[str], weak_scores: Scores, strong_scores: Scores) -> tuple[Floats, Floats]:
-    """The scores, in [0, 1]."""
+def check_scores(prompts: Sequence[str], weak_scores: Scores, strong_scores: Scores) -> tuple[Floats, Floats]:
+    """The scores, in [0, 1]. Raises InputError, see `DifficultyRouter.fit`."""
     weak, strong = np.asarray(weak_scores, np.float64), np.asarray(strong_scores, np.float64)
     if not len(prompts) == len(weak) == len(strong):
         raise InputError(

@@ -13,9 +13,9 @@ from langgraph.runtime import Runtime
 
 from core.errors import ModelError
 from core.pictures import Picture
-from core.types import NO_ANSWER, Hit, ModelUse, Notice, Tier
+from core.types import Hit, ModelUse, Notice, Tier
 from graph.citations import LiveMarks, Renumber, cite, mark, unlisted
-from graph.confidence import Confidence, after_answer, before_answer, says_nothing
+from graph.confidence import REFUSALS, Confidence, after_answer, before_answer, says_nothing
 from graph.prompts import gives_orders, grounded, with_pictures
 from graph.services import Services
 from graph.state import Context, Draft, Verdict
@@ -54,11 +54,11 @@ class Outlet:
     A live draft is held back as long as it may turn out to say that the passages do not answer: that one is for the ladder to judge.
     """
 
-    def __init__(self, write: Tell, hits: Sequence[Hit], *, live: bool) -> None:
+    def __init__(self, write: Tell, hits: Sequence[Hit], *, live: bool, asked: str = "") -> None:
         self._write = write
         self._ids = [hit.passage.id for hit in hits]
         self._live = live
-        self._marks = LiveMarks(hits)
+        self._marks = LiveMarks(hits, asked)
         self._renumber = Renumber()
         self._held = ""
         self.streamed = False
@@ -72,12 +72,11 @@ class Outlet:
             self._token(self._renumber.feed(self._marks.feed(self._held if self.streamed else self._held.lstrip()), self._ids))
             self._held, self.streamed = "", True
 
-    def withdraw(self, reason: str) -> bool:
-        """Take back what was passed on, because another model begins anew. False where it was streamed as final, and must stay."""
-        if self._held and not self.streamed:
+    def withdraw(self, reason: str) -> None:
+        """Take back what was passed on, because another model begins anew."""
+        if self._held:
             self._write({"type": "draft_rejected", "data": {"reason": reason, "next": "fallback"}})
             self._held = ""
-        return not self.streamed
 
     def close(self) -> None:
         """Pass on what is left."""
@@ -95,8 +94,7 @@ class Outlet:
 
 
 def _may_decline(text: str) -> bool:
-    said, refusal = normalise(text), normalise(NO_ANSWER)
-    return refusal.startswith(said) or said.startswith(refusal)
+    return says_nothing(text) or any(opening.startswith(normalise(text)) for opening in REFUSALS)
 
 
 def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
@@ -104,7 +102,7 @@ def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
     before = before_answer(task.question, task.expert, task.scores, task.hits, services.reader, task.superior_probability)
     live = task.live and task.confidence.before.probability(before) >= services.policy.stream_at
     messages = grounded(services.expert(task.expert).prompt, task.question, task.hits, task.history)
-    outlet = Outlet(tell, task.hits, live=live)
+    outlet = Outlet(tell, task.hits, live=live, asked=task.question)
     check = partial(go_on, runtime)
     reply, notices, broken = call(
         services, task.spec, task.tier, messages, check, outlet=outlet, explicit=task.explicit, pictures=task.pictures
@@ -130,8 +128,8 @@ def judge(services: Services, task: Task, reply: Reply, before: Mapping[str, flo
     """
     text = reply.text.strip()
     if not final and not says_nothing(text):
-        text = mark(text, task.hits)
-    citations = cite(text, task.hits)
+        text = mark(text, task.hits, task.question)
+    citations = cite(text, task.hits, task.question)
     after = after_answer(task.question, text, task.hits, citations, services.encoder, services.reader, reply.token_logprobs)
     parts = {**before, **after}
     return text, Verdict(task.confidence.after.probability(parts), parts, not says_nothing(text), citations)
@@ -150,7 +148,8 @@ def call(
 ) -> tuple[Reply, list[Notice], list[ModelUse]]:
     """Ask `spec`, then its fallbacks; gives the reply, why another one was asked, and what those took that broke off.
 
-    `outlet` gets the pieces: once they are final, no other model is asked. An `explicit` one is not replaced when its key is missing.
+    `outlet` gets the pieces: once they are final, no other model is asked, and one that breaks off has answered with what it said, with a
+    notice. An `explicit` one is not replaced when its key is missing.
     `check` is called while the model is waited for; what it raises ends the call. `pictures` go with the last message to models that see
     them; fallbacks that do not come last. Raises ModelError when no model answers.
     """
@@ -176,8 +175,12 @@ def call(
                 if outlet:
                     outlet.feed(piece)
         except ModelError as error:
-            if n + 1 == len(candidates) or (outlet and not outlet.withdraw(f"{candidate} did not finish")):
+            if outlet and outlet.streamed and error.spent:
+                return Reply(outlet.text, error.spent, "error"), [*notices, Notice("truncated", str(error))], broken
+            if n + 1 == len(candidates):
                 raise
+            if outlet:
+                outlet.withdraw(f"{candidate} did not finish")
             broken += [error.spent] if error.spent else []
             notices.append(Notice("fallback", f"{error} Asked {candidates[n + 1]} instead."))
     raise AssertionError("unreachable: the last candidate returns or raises")

@@ -43,7 +43,7 @@ class Policy(BaseModel):
     @property
     def route_thresholds(self) -> dict[str, float]:
         """Those that decide the route."""
-        return {"out_of_scope_at": self.out_of_scope_at, "both_at": self.both_at}
+        return {name: getattr(self, name) for name in ("out_of_scope_at", "look_below", "found_at", "both_at")}
 
 
 def load_policy(home: Path, artifacts: Path) -> Policy:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 
 from core.errors import InputError, ModelError
 from core.types import Tier
 from graph.recommender import Near, Recommender
 from graph.services import Services
-from llms.prices import sees
+from llms.prices import CHARS_A_TOKEN, MILLION, cost_usd, sees
 from llms.registry import configured
 
 NEAREST = 3
@@ -52,7 +53,7 @@ def recommend(services: Services, prompt: str, *, budget: float | None = None, f
     if not usable:
         known = ", ".join(recommender.models)
         raise InputError(f"The recommender knows {known}; none of them can be used. See switchyard doctor for the keys that are missing.")
-    found = sorted(estimates(recommender, prompt, usable), key=lambda each: (-each.quality, _cost(each)))
+    found = sorted(estimates(recommender, prompt, usable, services.settings.home), key=lambda each: (-each.quality, _cost(each)))
     chosen, reason = choose(found, recommender.worth, budget, floor)
     near = recommender.nearest(prompt, NEAREST)
     return Recommendation(chosen.model, reason, recommender.kind, found, unusable, unmeasured, near)
@@ -69,7 +70,7 @@ def ladder(services: Services, question: str, *, pictures: bool = False) -> dict
     if recommender is None or len(usable) < 2:
         return None
     try:
-        found = estimates(recommender, question, usable)
+        found = estimates(recommender, question, usable, services.settings.home)
     except ModelError:  # of the kind llm: a question need not go unanswered for that
         return None
     strongest = max(found, key=lambda each: (each.quality, -_cost(each)))
@@ -81,15 +82,26 @@ def choosable(services: Services) -> list[str]:
     return _configured(services, services.recommender)[0] if services.recommender else []
 
 
-def estimates(recommender: Recommender, prompt: str, models: Sequence[str]) -> list[Estimate]:
-    """What is expected of each of `models`, which the recommender knows, in their order."""
+def estimates(recommender: Recommender, prompt: str, models: Sequence[str], home: Path) -> list[Estimate]:
+    """What is expected of each of `models`, which the recommender knows, in their order.
+
+    A cost is that of the nearest measured prompts; where the price is known, that of reading so much more or less than they have is added.
+    """
+    tokens, usual = len(prompt) / CHARS_A_TOKEN, recommender.characters(prompt) / CHARS_A_TOKEN
+
+    def cost(model: str, near: float) -> float | None:
+        if not isfinite(near):
+            return None
+        price = (cost_usd(model, MILLION, 0, home) or 0.0) / MILLION
+        return max(near + price * (tokens - usual), min(near, price * tokens))
+
     qualities, costs, latencies = (each([prompt])[0] for each in (recommender.qualities, recommender.costs, recommender.latencies))
     columns = [recommender.models.index(model) for model in models]
     return [
         Estimate(
             recommender.models[n],
             round(float(qualities[n]), 4),
-            float(costs[n]) if isfinite(costs[n]) else None,
+            cost(recommender.models[n], float(costs[n])),
             round(float(latencies[n]), 1) if isfinite(latencies[n]) else None,
             recommender.counts[n],
         )

@@ -77,7 +77,7 @@ class Recommender:
         self.kind, self.encoder, self.seed, self.worth = kind, encoder, seed, 0.0
         self._asked = AskedScores(model, ask) if model and ask else None
         self._scorer: Scorer | None = None
-        self._known = Measured([], [], *(np.zeros((0, 0)) for _ in range(3)))
+        self._known, self._characters = Measured([], [], *(np.zeros((0, 0)) for _ in range(3))), np.zeros(0)
         self._vectors = np.zeros((0, encoder.dimensions), np.float32)
         self._data = ""
 
@@ -97,12 +97,17 @@ class Recommender:
         costs = (own[np.isfinite(own)] for own in self._known.costs.T)
         return [(float(np.nanmean(own)), float(c.mean()) if len(c) else np.nan) for own, c in zip(self._known.scores.T, costs, strict=True)]
 
+    @property
+    def unparsable(self) -> int:
+        """Replies to the kind llm that stated nothing usable, so that the nearest prompts' means stand in."""
+        return self._asked.unparsable if self._asked else 0
+
     def fit(self, measured: Measured) -> Self:
         """Learn. Raises InputError without rows, with fewer than two models, or with a model that has no score."""
         _check(measured)
         if len(measured.prompts) > MOST:
             measured = measured.rows(np.sort(np.random.default_rng(self.seed).permutation(len(measured.prompts))[:MOST]))
-        self._known = measured
+        self._known, self._characters = measured, _lengths(measured.prompts)
         self._data = data_hash(measured.prompts, [repr(row) for row in measured.scores.tolist()])
         inputs = inputs_of(measured.prompts, self.encoder)
         self._vectors = inputs[:, len(FEATURES) :].astype(np.float32)
@@ -129,6 +134,10 @@ class Recommender:
         """As `costs`, in milliseconds."""
         return near_mean(self.encoder.encode(prompts), self._vectors, self._known.latencies)
 
+    def characters(self, prompt: str) -> float:
+        """How long the measured prompts are, on average, whose costs and latencies are expected of a prompt."""
+        return float(near_mean(self.encoder.encode([prompt]), self._vectors, self._characters[:, None])[0, 0])
+
     def nearest(self, prompt: str, k: int) -> list[Near]:
         """The `k` measured instructions nearest to a prompt, nearest first."""
         cosines = self._vectors @ self.encoder.encode([prompt])[0]
@@ -151,6 +160,7 @@ class Recommender:
             "data": self._data,
             "worth": self.worth,
             "prompts": [prompt[:LONGEST] for prompt in self._known.prompts],
+            "characters": self._characters.tolist(),
         }
         arrays = {name: getattr(self._known, name).astype(np.float32) for name in _LEARNT[1:]} | {"vectors": self._vectors}
         learnt = self._scorer.arrays() if self._scorer else {}
@@ -166,6 +176,8 @@ class Recommender:
             found = cls(about["recommender"], encoder, ask=ask, **about["settings"])
             scores, costs, latencies = (np.asarray(arrays[name], np.float64) for name in _LEARNT[1:])
             found._known = Measured(list(about["prompts"]), list(about["labels"]), scores, costs, latencies)
+            # One that was saved before lengths were: those of the kept beginnings stand in.
+            found._characters = np.array(about.get("characters", _lengths(found._known.prompts)), np.float64)
             found._vectors, found._data, found.worth = arrays["vectors"], about["data"], float(about["worth"])
             if found.kind != LLM:
                 learnt = {name.removeprefix(_SCORER): array for name, array in arrays.items() if name.startswith(_SCORER)}
@@ -173,6 +185,10 @@ class Recommender:
         except (ValueError, KeyError, TypeError) as error:
             raise broken(folder, SAVED_AS, error) from None
         return found
+
+
+def _lengths(prompts: Sequence[str]) -> Floats:
+    return np.array([len(prompt) for prompt in prompts], np.float64)
 
 
 def inputs_of(prompts: Sequence[str], encoder: Encoder) -> Floats:

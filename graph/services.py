@@ -27,6 +27,7 @@ from graph.routers.base import Router
 from graph.routers.saved import ABOUT
 from graph.routers.similarity import SimilarityRouter
 from graph.safety import SafetyRules
+from graph.spending import spent
 from graph.trained import Trained
 from llms.registry import load_model, seeing, tiers
 from retrieval.encoder import Encoder, load_encoder
@@ -226,10 +227,14 @@ class Services:
         return Learnt(self)
 
     def ask(self, spec: str, messages: list[BaseMessage]) -> str:
-        """The whole answer of a chat model, within the deadline of the settings. Raises ModelError, InputError."""
+        """The whole answer of a chat model, within the deadline of the settings; see `graph.spending`. Raises ModelError, InputError."""
         from llms.call import stream
 
-        return "".join(stream(self.model(spec), spec, Tier.INFERIOR, messages, settings=self.settings))
+        def pieces() -> Iterator[str]:
+            reply = yield from stream(self.model(spec), spec, Tier.INFERIOR, messages, settings=self.settings)
+            spent(reply.use)
+
+        return "".join(pieces())
 
     @cached_property
     def examples_hash(self) -> str:

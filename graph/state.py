@@ -36,6 +36,8 @@ class Context:
     owner: str | None = None
     key_id: str | None = None
     """Names the API key that asks; it is not the key."""
+    live: bool = False
+    """Tokens cannot be taken back once they are sent: a draft with strong evidence is streamed as final, and so escapes the ladder."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,10 +47,11 @@ class Trained:
     @cached_property
     def best(self) -> str:
         """`transformer` while one is there that learnt from the very examples that the experts have now, else `similarity`."""
+        folder = self.folder("transformer")
         try:
-            current = read_about(self.folder("transformer")).get("examples") == self._services.examples_hash
+            current = read_about(folder).get("examples") == self._services.examples_hash
         except (OSError, ValueError, TypeError):
-            current = False
+            current = folder.exists()  # damaged: whoever opens it is told so, and how to mend it
         return "transformer" if current else "similarity"
 
     def folder(self, kind: str) -> Path:

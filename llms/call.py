@@ -34,7 +34,7 @@ _CUT = {"insufficient_system_resource"}
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A whole answer. finish_reason: "stop", "length" (it ran into the limit), or a provider's own word, in lower case.
+    """An answer. finish_reason: "stop", "length" (it ran into the limit), "error" (it broke off), or a provider's own word, in lower case.
 
     token_logprobs: natural logs, at most 0, in order; empty where the model gives none.
     """
@@ -91,10 +91,7 @@ class _Deadline:
         return self.at - time.monotonic()
 
     def error(self) -> ModelTimeoutError:
-        return ModelTimeoutError(
-            f"{self.spec} did not finish its answer in {self.total_s:g} s. "
-            "Ask again, raise SWITCHYARD_MODEL_DEADLINE_S, or choose another model with --model."
-        )
+        return ModelTimeoutError(f"{self.spec} did not finish its answer in {self.total_s:g} s. Ask again, or choose another model.")
 
 
 @dataclass(slots=True)
@@ -192,15 +189,11 @@ def _judge(parts: _Parts, spec: str) -> None:
     """Raise when what came is no whole answer, though the library took it for one."""
     reason = parts.finish_reason
     if reason in _BLOCKED:
-        raise BlockedAnswerError(
-            f"{spec} withheld its answer ({reason}). Put the question in other words, or choose another model with --model."
-        )
+        raise BlockedAnswerError(f"{spec} withheld its answer ({reason}). Put the question in other words, or choose another model.")
     if reason in _CUT or (not reason and spec.partition(":")[0] in PROVIDER_KEYS):
-        raise TruncatedAnswerError(f"{spec} broke off its answer before the end. Ask again, or choose another model with --model.")
+        raise TruncatedAnswerError(f"{spec} broke off its answer before the end. Ask again, or choose another model.")
     if not "".join(parts.texts).strip():
-        raise BlockedAnswerError(
-            f"{spec} sent an empty message ({reason or 'stop'}). Ask in other words, or choose another model with --model."
-        )
+        raise BlockedAnswerError(f"{spec} sent an empty message ({reason or 'stop'}). Ask in other words, or choose another model.")
     parts.finish_reason = reason or "stop"
 
 

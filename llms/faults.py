@@ -28,7 +28,7 @@ from core.settings import PROVIDER_KEYS
 _LONGEST = 300
 """Characters of the provider's own words."""
 _LOOKS_LIKE_KEY = re.compile(r"sk-[\w*.\-]{6,}|AIza[\w*.\-]{6,}|(?<=Bearer )[\w*.\-]{6,}|(?<=[?&]key=)[\w*.\-]+")
-_OTHER_MODEL = "or choose another model with --model"
+_OTHER_MODEL = "or choose another model"
 
 _BY_NAME: dict[str, type[ModelError]] = {
     # httpx and httpx2
@@ -63,7 +63,7 @@ _NO_ANSWER_AT_ALL = (ValueError, TypeError, LookupError, AttributeError)
 _WHAT: dict[type[ModelError], tuple[str, str]] = {
     AuthenticationFailedError: ("refused the key", "Check {key} in .env, " + _OTHER_MODEL),
     RateLimitedError: ("had too many requests", "Ask again later, " + _OTHER_MODEL),
-    ModelTimeoutError: ("took too long", "Ask again, raise SWITCHYARD_MODEL_DEADLINE_S, " + _OTHER_MODEL),
+    ModelTimeoutError: ("took too long", "Ask again, " + _OTHER_MODEL),
     ModelUnavailableError: ("is not available", "Check the connection and the base URL, ask again later, " + _OTHER_MODEL),
     RejectedRequestError: ("refused the request", "Check the model's name, the question's length and your credit, " + _OTHER_MODEL),
     TruncatedAnswerError: ("broke off its answer", "Ask again, " + _OTHER_MODEL),

@@ -105,7 +105,7 @@ def _read(folder: Path) -> _Loaded:
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RejectedRequestError(
-            f"local:{folder} cannot be loaded as a causal language model: {reason}. Train it again, or choose another model with --model."
+            f"local:{folder} cannot be loaded as a causal language model: {reason}. Train it again, or choose another model."
         ) from error
     model.eval()
     ends = model.generation_config.eos_token_id

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 from core.errors import InputError
 
 _SHIPPED = Path(__file__).with_name("prices.toml")
+CHARS_A_TOKEN, MILLION = 4, 1_000_000
+"""A rule of thumb for English, where a cost is estimated; prices are for a million tokens."""
 _FREE = ("local:", "fake:")
 
 
@@ -25,7 +27,7 @@ class Price(BaseModel):
 
     def usd(self, input_tokens: float, output_tokens: float) -> float:
         """Of one call."""
-        return (input_tokens * self.input + output_tokens * self.output) / 1e6
+        return (input_tokens * self.input + output_tokens * self.output) / MILLION
 
 
 class _Entry(BaseModel):

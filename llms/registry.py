@@ -132,9 +132,9 @@ def _check(provider: str, name: str, settings: Settings) -> None:
     if provider in HOSTED:
         # Servers that speak OpenAI's protocol (vLLM, Ollama, llama.cpp) usually want no key.
         if not settings.key(provider) and not (provider == "openai" and provider in settings.base_urls):
-            raise MissingKeyError(f"{PROVIDER_KEYS[provider]} is not set: put it into .env, or choose another, e.g. --model {READER}.")
+            raise MissingKeyError(f"{PROVIDER_KEYS[provider]} is not set: put it into .env, or choose another, e.g. {READER}.")
     elif provider == "fake":
-        raise InputError(f"Model 'fake:{name}': fake models are built by tests, not by name. Choose another one, e.g. --model {READER}")
+        raise InputError(f"Model 'fake:{name}': fake models are built by tests, not by name. Choose another one, e.g. {READER}")
     elif name not in _READERS:
         _check_folder(Path(name).expanduser())
 

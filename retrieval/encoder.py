@@ -26,6 +26,7 @@ MAX_TOKENS = 256
 EXPORT_VERSION = 2
 AUTO, ON_GPU = "auto", "minilm-bf16"
 PACKAGED = ("minilm-int8", "minilm-fp32")
+_HUB_S = 5.0
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 
 
@@ -149,13 +150,29 @@ class SentenceTransformerEncoder:
         from sentence_transformers import SentenceTransformer
 
         try:
-            model = SentenceTransformer(self.name, device=self.device)
+            model = SentenceTransformer(
+                self.name, device=self.device, local_files_only=not (Path(self.name).is_dir() or _on_the_hub(self.name))
+            )
             return model if self.device == "cpu" else model.bfloat16()
         except (OSError, ValueError) as error:
             raise IndexFault(
-                f"Encoder {self.name!r}: expected a sentence-transformers model; got: {str(error).splitlines()[0]}. "
+                f"Encoder {self.name!r}: expected a sentence-transformers model; got: {str(error).splitlines()[0].rstrip('.')}. "
                 "Set SWITCHYARD_ENCODER to minilm-int8, or to a model folder."
             ) from None
+
+
+def _on_the_hub(name: str) -> bool:
+    """Whether the hub answers. Where it does not, its libraries try for minutes before they look into their cache."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        HfApi().model_info(name, timeout=_HUB_S)
+    except HfHubHTTPError:
+        return True  # It has its own words for a name that does not exist.
+    except Exception:  # httpx2's, requests' or the hub's own, and a name that none of its models can have
+        return False
+    return True
 
 
 def load_encoder(name: str, cache_dir: Path) -> Encoder:

@@ -72,8 +72,10 @@ class FolderIndexes:
 
     def damage(self, name: str) -> list[str]:
         """The names of broken files."""
-        manifest = self.manifest(name)
-        return files.broken_files(self.root / name, manifest, whole=True) if manifest else []
+        folder, manifest = self.root / name, self.manifest(name)
+        if manifest is None:
+            return ["manifest.json"] if (folder / "manifest.json").exists() else []
+        return files.broken_files(folder, manifest, whole=True)
 
     def fault(self, name: str) -> str | None:
         """A file in the folder's place."""

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from core.errors import DocumentError
-from core.text import plain
+from core.text import count, loads, plain
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n(.*))?\Z", re.DOTALL | re.MULTILINE)
 _BLOCKS = ["p", "li", "dt", "dd", "div", "section", "article", "blockquote", "pre", "table", "tr", "caption", "figcaption", "br"]
+
+_NAMED = 10
+"""So many files that cannot be read are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,24 @@ class Document:
 
 
 def load_folder(folder: Path) -> list[Document]:
-    """Every document below `folder`, ordered by path. Raises DocumentError naming the file that cannot be read."""
+    """Every document below `folder`, ordered by path. Raises DocumentError naming the files that cannot be read."""
     if not folder.is_dir():
         raise DocumentError(f"Expected a folder of documents at {folder}; found none.")
-    found = [doc for path in corpus_files(folder) for doc in load_file(path, folder)]
+    return load_files(corpus_files(folder), folder)
+
+
+def load_files(paths: Sequence[Path], folder: Path) -> list[Document]:
+    """The documents of some files below `folder`. Raises DocumentError naming those that cannot be read."""
+    found: list[Document] = []
+    faults: list[str] = []
+    for path in paths:
+        try:
+            found += load_file(path, folder)
+        except DocumentError as error:
+            faults.append(str(error))
+    if faults:
+        more = len(faults) - _NAMED
+        raise DocumentError(" ".join(faults[:_NAMED]) + (f" And {count(more, 'more file')} cannot be read." if more > 0 else ""))
     seen: set[str] = set()
     for doc in found:
         if doc.id in seen:
@@ -114,6 +132,8 @@ def _html(path: Path, name: str) -> Iterator[Document]:
 def _pdf(path: Path, name: str) -> Iterator[Document]:
     from pypdf import PdfReader
 
+    # What it has to say of a damaged file would stand beside our one line, or beside nothing where the file can be read all the same.
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     try:
         reader = PdfReader(path)
         pages = [page.extract_text() for page in reader.pages]
@@ -142,11 +162,12 @@ def _jsonl(path: Path, name: str) -> Iterator[Document]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = loads(line)
             except json.JSONDecodeError as error:
                 raise DocumentError(f"{path}, line {n}: expected JSON: {error.msg}. Mend it, or take the line out.") from None
             if not isinstance(row, dict) or not isinstance(row.get("text"), str):
-                raise DocumentError(f'{path}, line {n}: expected {{"_id","title","text"}}.')
+                fault = "'text' is no text" if "text" in row else "'text' is missing"
+                raise DocumentError(f'{path}, line {n}: expected {{"_id","title","text"}}; {fault}.')
             ident = str(row.get("_id", row.get("id", f"{name}/{n}")))
             yield Document(ident, str(row.get("title") or ""), row["text"], str(row.get("source") or path.name), whole=True)
 

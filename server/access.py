@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from server.errors import Refused
 from server.state import services
 from store.keys import Key, any_key, find, take
 
-_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_FORWARDED = ("x-forwarded-for", "forwarded", "x-real-ip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,7 @@ class KeyFirst(APIRoute):
 
 
 def _admitted(request: Request) -> Caller:
-    headers, client = request.headers, request.client
-    return admit(services(request), headers.get("authorization", ""), client.host if client else "", headers.get("host", ""))
+    return admit(services(request), request.headers, request.client.host if request.client else "")
 
 
 async def caller(request: Request, _described: Annotated[object, Security(_BEARER)]) -> Caller:
@@ -71,26 +70,27 @@ async def caller(request: Request, _described: Annotated[object, Security(_BEARE
     return found
 
 
-def admit(services: Services, authorization: str, address: str, host: str) -> Caller:
+def admit(services: Services, headers: Mapping[str, str], address: str) -> Caller:
     """As `identify`, and count the request. Raises Refused, too (429), beyond the key's limit."""
-    found = identify(services, authorization, address, host)
+    found = identify(services, headers, address)
     if found.key and (wait_s := take(services.engine, found.key)):
         message = f"This key may send {found.key.per_minute} requests a minute. Wait a moment."
         raise Refused(429, message, code="rate_limit_exceeded", retry_after_s=wait_s)
     return found
 
 
-def identify(services: Services, authorization: str, address: str, host: str) -> Caller:
-    """Who holds the key of an Authorization header. address: the client's; host: the Host header. Raises Refused (401)."""
-    scheme, _, secret = authorization.partition(" ")
+def identify(services: Services, headers: Mapping[str, str], address: str) -> Caller:
+    """Who holds the key of an Authorization header. headers: by their names in lower case; address: the client's. Raises Refused (401)."""
+    scheme, _, secret = headers.get("authorization", "").partition(" ")
     key = find(services.engine, secret.strip()) if scheme.lower() == "bearer" else None
     if key:
         return Caller(key)
     if any_key(services.engine):
         what = "Expected a valid API key" if secret else "Expected an API key"
         raise Refused(401, f"{what}, as the header Authorization: Bearer KEY.", code="invalid_api_key")
-    # The name, too: a page of another site, whose name was made to mean this machine, must not get in.
-    if not (_loopback(address) and _name(host) in _LOCAL_NAMES):
+    # The name, too: a page of another site, whose name was made to mean this machine, must not get in. Nor whoever a proxy here speaks for.
+    name = _name(headers.get("host", ""))
+    if not (_loopback(address) and (name == "localhost" or _loopback(name))) or any(each in headers for each in _FORWARDED):
         raise Refused(401, "Without keys only this machine may ask. Make one: switchyard key create OWNER", code="invalid_api_key")
     return Caller()
 

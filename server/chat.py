@@ -54,8 +54,11 @@ async def chat(
     metadata.thread_id, or the header X-Thread-Id, goes on with a stored conversation, or begins one; then only the last message counts.
     With switchyard.review the route is answered, and waits for switchyard.resume; with that no message counts.
     """
-    thread = (body.metadata or {}).get("thread_id") or x_thread_id
-    if thread is not None and not re.fullmatch(THREAD_ID, thread):
+    in_body = (body.metadata or {}).get("thread_id")
+    if in_body and x_thread_id and in_body != x_thread_id:
+        raise Refused(400, "thread_id: expected one; metadata.thread_id and X-Thread-Id differ. Send either.", param="thread_id")
+    thread = in_body or x_thread_id or None
+    if thread and not re.fullmatch(THREAD_ID, thread):
         raise Refused(400, "thread_id: expected 1 to 64 letters, digits, - and _.", param="thread_id")
     # What may wait for a file, the database or a picture does so in a thread; the rest is done before one would have begun.
     waits = shared.not_ready or who.key or body.messages[-1].pictures
@@ -73,7 +76,7 @@ def _prepared(shared: State, who: Caller, body: ChatRequest, thread: str | None,
     """What a thread will do for the answer. Whatever is wrong with the request is said now, before a stream begins."""
     services, asked = shared.services(), body.messages[-1]
     pictures = open_pictures(asked.pictures)
-    chosen = replace(context(services, body.model, who.owner, pictures), key_id=who.key_id)
+    chosen = replace(context(services, body.model, who.owner, pictures), key_id=who.key_id, live=bool(body.stream))
     question = clean_question(asked.text, services.settings.max_question_chars, needed=not pictures)
     check_budget(services, who)
     review, resume = body.switchyard.review, body.switchyard.resume

@@ -76,9 +76,13 @@ def install(app: FastAPI) -> None:
     async def known(_request: Request, error: Exception) -> Response:
         return answer(refusal(error))
 
-    async def invalid(_request: Request, error: Exception) -> Response:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         first = error.errors()[0]
+        if first["type"] == "json_invalid":
+            return answer(Refused(400, f"body: not JSON, at character {first['loc'][1] + 1}", param="body"))
+        if first["loc"] == ("body",) and "json" not in request.headers.get("content-type", ""):
+            return answer(Refused(400, "body: expected Content-Type: application/json", param="body"))
         where = ".".join(str(part) for part in first["loc"][1:])
         name = where.encode("utf-8", "replace").decode() or "body"
         return answer(Refused(400, f"{name}: {first['msg'].removeprefix('Value error, ')}", param=name))

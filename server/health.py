@@ -20,12 +20,14 @@ logger = logging.getLogger("switchyard")
 AGAIN_S = 5.0
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
     """The process lives. Needs no key."""
     return {"status": "ok"}
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses={503: {"description": "Not yet, or not now."}})
 def readyz(shared: Shared, services: App) -> Response:
     """The indexes are loaded and the database answers. Needs no key, and so says little."""

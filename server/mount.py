@@ -9,10 +9,12 @@ from langgraph_sdk import Auth
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
+from core.errors import InputError
 from graph.services import services
 from server.access import Caller, admit
 from server.app import create_app
 from server.errors import Refused
+from server.route import check_ready
 
 LOCAL = ":local"
 """Whoever asks without keys; no owner can be called that."""
@@ -29,9 +31,8 @@ auth = Auth()
 async def authenticate(scope: dict[str, Any]) -> dict[str, Any]:
     """The caller of the LangGraph server's own routes; this server's routes ask for themselves. Counts the request."""
     headers, client = Headers(scope=scope), scope.get("client") or ("",)
-    authorization, host = headers.get("authorization", ""), headers.get("host", "")
     try:
-        who: Caller = await asyncio.to_thread(lambda: admit(services(), authorization, client[0], host))
+        who: Caller = await asyncio.to_thread(lambda: admit(services(), headers, client[0]))
     except Refused as refused:
         raise Auth.exceptions.HTTPException(status_code=refused.status, detail=str(refused)) from None
     if who.key and who.key.budget_usd is not None:
@@ -60,6 +61,11 @@ async def assistants(ctx: Auth.types.AuthContext, value: Any) -> bool:
 @auth.on.threads
 async def threads(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any] | bool:
     """Each sees their own; a run is its caller's, whatever its context says."""
+    if ctx.action == "create_run" and (kind := (value["kwargs"].get("context") or {}).get("router")):
+        try:
+            await asyncio.to_thread(lambda: check_ready(services(), str(kind)))
+        except (Refused, InputError) as error:
+            raise Auth.exceptions.HTTPException(400, str(error)) from None
     if ctx.user.identity == LOCAL:
         return True
     owner = {"owner": ctx.user.identity}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
 
 THREAD_ID = r"^[A-Za-z0-9_-]{1,64}$"
 ThreadId = Annotated[str, Field(pattern=THREAD_ID)]
@@ -26,7 +26,7 @@ class ImageUrl(BaseModel):
 
 
 class Part(BaseModel):
-    """A part of a message: text, a picture, or anything else (a sound, a file), which is not read."""
+    """A part of a message: text or a picture. A sound or a file is refused; anything else is not read."""
 
     type: str
     text: Text | None = None
@@ -38,6 +38,14 @@ class Message(BaseModel):
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Text | list[Part] | None = None
+
+    @field_validator("content")
+    @classmethod
+    def _unread(cls, content: str | list[Part] | None) -> str | list[Part] | None:
+        for part in content or []:
+            if isinstance(part, Part) and part.type in ("input_audio", "file"):
+                raise ValueError(f"a part of the type {part.type} is not supported: leave it out")
+        return content
 
     @property
     def text(self) -> str:
@@ -77,7 +85,7 @@ class ChatRequest(BaseModel):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     metadata: dict[str, str] | None = Field(None, description="thread_id: a stored conversation to go on with, or to begin")
-    switchyard: Extension = Extension()
+    switchyard: Annotated[Extension, BeforeValidator(lambda given: {} if given is None else given)] = Extension()
     n: int | None = None
     tools: list[dict[str, Any]] | None = None
     functions: list[dict[str, Any]] | None = None
@@ -94,8 +102,9 @@ class ChatRequest(BaseModel):
     @field_validator("n", "tools", "functions", "response_format", "logprobs")
     @classmethod
     def _unsupported(cls, value: Any) -> Any:
-        # To take them and do something else would be worse than to say so.
-        if value not in (None, 1, False, [], {"type": "text"}):
+        # To take them and do something else would be worse than to say so. By the type, too: True is 1 to Python.
+        usual: tuple[Any, ...] = (None, 1, False, [], {"type": "text"})
+        if not any(type(value) is type(each) and value == each for each in usual):
             raise ValueError("is not supported: leave it out")
         return value
 

@@ -28,8 +28,9 @@ def public_name(who: Caller, stored: str) -> str:
 
 
 def published(who: Caller, answer: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer object with the thread's name as its owner knows it."""
-    return {**answer, "thread_id": public_name(who, answer["thread_id"])}
+    """The answer object with the thread's name as its owner knows it; None for a turn that stands alone, which nothing goes on from."""
+    thread = answer["thread_id"]
+    return {**answer, "thread_id": None if thread == answer.get("run_id") else public_name(who, thread)}
 
 
 @router.get("")

@@ -125,11 +125,8 @@ def drop(engine: Engine, keys: Sequence[str]) -> None:
 
 
 def spent(engine: Engine, job: str) -> float:
-    """USD that a job's calls cost, those whose end is unknown at the most that they can cost; dropped ones no longer count.
-
-    Raises StoreError.
-    """
-    total = select(func.coalesce(func.sum(calls.c.cost_usd), 0.0)).where(calls.c.job == job, calls.c.state != DROPPED)
+    """USD that a job's calls cost, dropped ones too; those whose end is unknown at the most that they can cost. Raises StoreError."""
+    total = select(func.coalesce(func.sum(calls.c.cost_usd), 0.0)).where(calls.c.job == job)
     with transaction(engine) as connection:
         return float(connection.execute(total).scalar_one())
 

@@ -145,5 +145,24 @@ def test_the_drawing_shows_a_node_for_each_expert(server: tuple[SyncLangGraphCli
     own = {"prepare", "route", "review", "clarify", "superior", "decline", "decide", "respond"}
     assert names == {"__start__", *own, "tea", "bees", "__end__"}
     schemas = client.assistants.get_schemas(assistant["assistant_id"])
-    context = {"expert", "model", "router", "escalate", "images", "review", "owner", "key_id"}
+    context = {"expert", "model", "router", "escalate", "images", "review", "owner", "key_id", "live"}
     assert set(schemas["context_schema"]["properties"]) == context  # type: ignore[index]
+
+
+def test_an_assistant_with_an_expert_is_a_tool_of_its_own(server: tuple[SyncLangGraphClient, Settings]) -> None:
+    client, _ = server
+    about = "Answers from the documents on bees."
+    made = client.assistants.create("switchyard", name="bees", context={"expert": "bees"}, description=about)
+    try:
+        tools = {tool["name"]: tool["description"] for tool in mcp(client, "tools/list")["tools"]}
+        assert (set(tools), tools["bees"]) == ({"switchyard", "bees"}, about)
+        asked = {"messages": [{"role": "user", "content": QUESTION}]}
+        assert "'expert': 'bees'" in mcp(client, "tools/call", name="bees", arguments=asked)["content"][0]["text"]
+    finally:
+        client.assistants.delete(made["assistant_id"])
+
+
+def mcp(client: SyncLangGraphClient, method: str, **params: Any) -> Any:
+    """The result of a call, as an MCP client sends it."""
+    said = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+    return client.http.client.post("/mcp", json=said, headers={"Accept": "application/json, text/event-stream"}).json()["result"]

@@ -39,5 +39,7 @@ def test_a_notebook_runs(path, tiny_experts, tiny_indexes, tmp_path):
     if path.stem == "inference":
         assert done.stdout.splitlines()[-1] != ""
         assert "[1]" in done.stdout and "route passages" in done.stdout
+    if path.stem == "expert":
+        assert done.stdout.splitlines()[-1].startswith("tea · answered ·"), "the tuned model was not asked"
     if path.stem == "data":
         assert "60 grams" in done.stdout

@@ -1,13 +1,14 @@
 """Fit the confidence: P(the answer is acceptable) before and after the inferior model has answered, on `evaluation.cases`.
 
 The cases are weighed as MIXTURE says, since a probability is only right for a mixture of questions: as many that the documents answer as
-were put to the wrong expert, and a few that belong to the expert but are not in its documents.
+were put to the wrong expert, and a few that belong to the expert but are not in its documents. Answers with altered numbers are judged, but
+not learnt from.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,16 +16,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import InputError
 from core.files import write_json
 from core.types import Tier
-from evaluation.cases import KINDS, Case
+from evaluation.cases import ALTERED, KINDS, Case
+from experts.discovery import Expert
 from graph.confidence import AFTER, BEFORE, EXTRA_AFTER, EXTRA_BEFORE, Confidence, Logistic
 from graph.nodes.expert import search
 from graph.nodes.route import find_route
 from graph.nodes.superior import OWN, other_hits
 from graph.prompts import grounded
 from graph.services import Services
-from llms.prices import cost_usd
+from llms.prices import CHARS_A_TOKEN, cost_usd
 from training.thresholds import Calibration
 
 if TYPE_CHECKING:
@@ -33,15 +36,24 @@ if TYPE_CHECKING:
 STRENGTH = 1.0
 MIXTURE = {"own": 1.0, "withheld": 0.1, "wrong-expert": 1.0}
 FOLDS = 5
-CHARS_A_TOKEN = 4
 HELPS = 0.002
 """An extra signal is weighed when it lowers the cross-validated loss by this, in nats a case: less is chance."""
 SHARES = tuple(n / 20 for n in range(1, 21))
 Floats = NDArray[np.float64]
 
 
+def check_questions(experts: Iterable[Expert], split: str) -> None:
+    """Raises InputError when a split has too few different questions to fit on (`dev`) or to measure on (`test`)."""
+    found, least = {item.question for expert in experts for item in expert.questions(split)}, FOLDS if split == "dev" else 1
+    if len(found) < least:
+        raise InputError(
+            f"Expected {least} or more different questions with the split `{split}` in the experts' questions.csv; found {len(found)}. "
+            "Add some."
+        )
+
+
 def fit(train: Sequence[Case]) -> Confidence:
-    """Both regressions. Their probabilities are calibrated for MIXTURE."""
+    """Both regressions, on cases of FOLDS questions or more; their probabilities are calibrated for MIXTURE. Raises InputError."""
     return Confidence(_fitted(train, BEFORE, EXTRA_BEFORE), _fitted(train, AFTER, EXTRA_AFTER))
 
 
@@ -89,6 +101,12 @@ def _logistic(rows: Sequence[Case], names: Sequence[str], neutral: Mapping[str, 
 
     features = np.array([[row.parts[name] for name in names] for row in rows])
     weights, right = _weights(rows), [row.right for row in rows]
+    if all(right) or not any(right):
+        # Of all cases, or of those that are left when a fold is held out.
+        raise InputError(
+            f"Expected right and wrong answers to fit the confidence on; {len(right)} of them are all {'right' if right[0] else 'wrong'}. "
+            "Add questions with the split `dev`, or see that their `key` is what the documents say."
+        )
     scaler = StandardScaler().fit(features, sample_weight=weights)
     model = LogisticRegression(C=STRENGTH, max_iter=2000).fit(scaler.transform(features), right, sample_weight=weights)
     slopes = model.coef_[0] / scaler.scale_
@@ -105,11 +123,17 @@ def _weights(rows: Sequence[Case]) -> Floats:
 
 
 def measure(found: Confidence, rows: Sequence[Case]) -> dict[str, float]:
-    """AUROC over all kinds of cases; ECE (15 bins of equal mass) over `own` and `wrong-expert`, over `own` alone, and over all kinds."""
+    """AUROC over KINDS; ECE (15 bins of equal mass) over `own` and `wrong-expert`, over `own` alone, and over KINDS.
+
+    `altered_auroc`: how well right answers are told from those with altered numbers, where there are any.
+    """
     from evaluation.metrics import auroc, ece
 
+    sure = {kind: np.array([found.after.probability(row.parts) for row in rows if row.kind == kind]) for kind in ("own", ALTERED)}
+    right_own = [row.right for row in rows if row.kind == "own"]
+    numbers: dict[str, float | None] = {"altered_auroc": auroc(sure["own"][right_own], sure[ALTERED])}
+    rows = [row for row in rows if row.kind in KINDS]
     right, kinds = np.array([row.right for row in rows]), np.array([row.kind for row in rows])
-    numbers: dict[str, float | None] = {}
     for name, model in (("before", found.before), ("after", found.after)):
         p = np.array([model.probability(row.parts) for row in rows])
         numbers[f"{name}_auroc"] = auroc(p[right], p[~right])
@@ -141,13 +165,14 @@ def threshold_table(found: Confidence, rows: Sequence[Case]) -> Table:
     """For each threshold on the confidence: the share of answers kept, per kind of case, and how many of the kept ones are right."""
     from rich.table import Table
 
-    table = Table("at least", *(f"{kind}: kept" for kind in KINDS), "right among kept", title="Confidence after the answer")
+    table = Table("at least", *(f"{kind}: kept" for kind in (*KINDS, ALTERED)), "right among kept", title="Confidence after the answer")
     p = np.array([found.after.probability(row.parts) for row in rows])
     right, kinds = np.array([row.right for row in rows]), np.array([row.kind for row in rows])
+    told = kinds != ALTERED
     for threshold in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9):
         kept = p >= threshold
-        kept_of = [f"{kept[kinds == kind].mean():.2f}" if (kinds == kind).any() else "-" for kind in KINDS]
-        table.add_row(f"{threshold:.1f}", *kept_of, f"{right[kept].mean():.2f}" if kept.any() else "-")
+        kept_of = [f"{kept[kinds == kind].mean():.2f}" if (kinds == kind).any() else "-" for kind in (*KINDS, ALTERED)]
+        table.add_row(f"{threshold:.1f}", *kept_of, f"{right[kept & told].mean():.2f}" if (kept & told).any() else "-")
     return table
 
 

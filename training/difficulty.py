@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import InputError
-from evaluation.data import Pair, read_labelled, read_pairs
+from evaluation.data import Pair, read_pairs
 from evaluation.metrics import Floats, Ints, apgr, auroc, cost_quality, cpt, ece, mean, mean_curve
+from evaluation.rows import Mapped, row_of
+from evaluation.rows import read_rows as lines_of
 from evaluation.splits import folds
-from graph.difficulty import ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR, DifficultyRouter
+from graph.difficulty import ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR, DifficultyRouter, check_scores
 from graph.routers.saved import add_to_about
 
 if TYPE_CHECKING:
@@ -25,30 +27,35 @@ if TYPE_CHECKING:
 METRICS = ("apgr", "cpt50", "cpt80", "auroc", "ece")
 SCORES = {ROUTE_TO_INFERIOR: (1.0, 1.0), ROUTE_TO_SUPERIOR: (0.0, 1.0)}
 """What a label says of the two models: whether each of them suffices."""
+QUESTION = "question_id"
+"""In labels of judgements: the prompt of a second turn holds that of the first."""
 Numbers = dict[str, float | None]
 Make = Callable[[str], DifficultyRouter]
 
 
-def read_rows(paths: Sequence[Path], group: str | None = None) -> list[Pair]:
+def read_rows(paths: Sequence[Path], group: str | None = None, mapping: Mapped | None = None) -> list[Pair]:
     """Rows {"prompt","weak_score","strong_score"} or {"prompt","label"} of one or more files, scores in [0, 1].
 
-    Scores of a file that lie between 1 and 10 are scaled. Raises InputError with file and line.
+    Scores of a file that lie between 1 and 10 are scaled. `group`: a column of rows that stay together; of labels it is QUESTION where
+    they have it. Raises InputError with file and line.
     """
-    return [row for path in paths for row in (_labelled(path) if _has_labels(path) else _scored(path, group))]
+    maps = mapping or {}
+    return [row for path in paths for row in (_labelled if _has_labels(path, maps) else _scored)(path, group, maps)]
 
 
-def _has_labels(path: Path) -> bool:
+def _has_labels(path: Path, mapping: Mapped) -> bool:
     """Whether the first row has a label in the place of scores; what cannot be read is left to the reader that says so."""
     try:
         with path.open(encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip()), "")
-    except (OSError, UnicodeDecodeError):
+        fields = row_of(path, 1, first, mapping, "").fields
+    except (OSError, UnicodeDecodeError, InputError):
         return False
-    return '"label"' in first and '"weak_score"' not in first
+    return "label" in fields and "weak_score" not in fields
 
 
-def _scored(path: Path, group: str | None) -> list[Pair]:
-    rows = read_pairs(path, {}, group)
+def _scored(path: Path, group: str | None, mapping: Mapped) -> list[Pair]:
+    rows = read_pairs(path, mapping, group)
     scores = [score for row in rows for score in (row.weak_score, row.strong_score)]
     if min(scores) >= 0 and max(scores) <= 1:
         return rows
@@ -59,13 +66,13 @@ def _scored(path: Path, group: str | None) -> list[Pair]:
     ]
 
 
-def _labelled(path: Path) -> list[Pair]:
+def _labelled(path: Path, group: str | None, mapping: Mapped) -> list[Pair]:
     rows = []
-    for n, row in enumerate(read_labelled(path, {"text": "prompt"}), 1):
-        if row.label not in SCORES:
-            known = " or ".join(SCORES)
-            raise InputError(f"{path}, row {n}: expected the label {known}; got {row.label!r}. Mend the row.")
-        rows.append(Pair(row.text, *SCORES[row.label]))
+    for row in lines_of(path, mapping, '{"prompt","label"}'):
+        if (label := row.text("label")) not in SCORES:
+            raise row.fault(f"the label is {label!r}, neither {' nor '.join(SCORES)}. Mend the line.")
+        column = group or (QUESTION if row.fields.get(QUESTION) is not None else None)
+        rows.append(Pair(row.text("prompt"), *SCORES[label], together=row.together(column)))
     return rows
 
 
@@ -74,15 +81,21 @@ def cross_validate(rows: Sequence[Pair], path: Path, kinds: Sequence[str], make:
 
     Raises InputError where there is nothing to learn.
     """
-    splits = folds(rows, path)
+    weak, strong = check_scores([row.prompt for row in rows], [row.weak_score for row in rows], [row.strong_score for row in rows])
+    splits, needed = folds(rows, path), strong > weak
+    if any(len(set(needed[split.fit])) < 2 for split in splits):
+        raise InputError(
+            f"{path}: {int(needed.sum())} of the {len(rows)} rows need the superior model; expected more rows that do and that do not, as "
+            f"{len(splits)}-fold cross-validation learns from both without any one fold. Add rows of other prompts."
+        )
     found: dict[str, Numbers] = {"random": {"apgr": 0.5, "cpt50": 0.5, "cpt80": 0.8, "auroc": 0.5, "ece": None}}
     for kind in kinds:
-        needed = np.zeros(len(rows))
+        said = np.zeros(len(rows))
         for split in splits:
             router = fit(make(kind), [rows[i] for i in split.fit])
-            needed[split.judge] = router.predict_proba([rows[i].prompt for i in split.judge])
+            said[split.judge] = router.predict_proba([rows[i].prompt for i in split.judge])
             advance()
-        found[kind] = _measure(needed, rows, [split.judge for split in splits])
+        found[kind] = _measure(said, rows, [split.judge for split in splits])
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.text import loads
 from graph.difficulty import ROUTE_TO_SUPERIOR
 from training.judgements import TIES, WINNERS, Judgement, Models, Question, WinRate
 
@@ -51,7 +52,8 @@ def _judgement(path: Path, n: int, row: dict[str, Any], winner: str) -> Judgemen
         turn = int(row["turn"])
         said = [str(m["content"]).strip() for m in messages(row["conversation_a"]) if m["role"] == "user"]
     except (ValueError, SyntaxError, KeyError, TypeError):
-        raise InputError(f"{path}, row {n}: expected a turn (1, 2 ...) and a conversation_a, a list of role and content.") from None
+        hint = " pandas writes no list that can be read back: use the Parquet or JSONL file." if path.suffix.lower() == ".csv" else ""
+        raise InputError(f"{path}, row {n}: expected a turn (1, 2 ...) and a conversation_a, a list of role and content.{hint}") from None
     if not (0 < turn <= len(said) and all(said[:turn])):
         raise InputError(f"{path}, row {n}: the conversation has {len(said)} user messages; expected one for turn {turn}.")
     models = str(row["model_a"]), str(row["model_b"])
@@ -64,7 +66,10 @@ def _judgement(path: Path, n: int, row: dict[str, Any], winner: str) -> Judgemen
 def messages(value: Any) -> list[dict[str, Any]]:
     """A conversation; a table's cell holds it as JSON, or as Python writes a list."""
     if isinstance(value, str):
-        value = json.loads(value) if value.lstrip().startswith('[{"') or value.strip() == "[]" else ast.literal_eval(value)
+        try:
+            value = loads(value) if value.lstrip().startswith('[{"') or value.strip() == "[]" else ast.literal_eval(value)
+        except (MemoryError, RecursionError):  # how Python says that a literal is nested too deeply
+            raise ValueError("nested too deeply") from None
     return list(value)
 
 
@@ -76,7 +81,7 @@ def _read_jsonl(path: Path) -> Iterator[Raw]:
 
 def _object(path: Path, n: int, line: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value = loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, row {n}: expected a JSON object; {error.msg}.") from None
     if not isinstance(value, dict):
@@ -86,7 +91,7 @@ def _object(path: Path, n: int, line: str) -> dict[str, Any]:
 
 def _read_json(path: Path) -> Iterator[Raw]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+        rows = loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {error.lineno}: expected one JSON list of rows; {error.msg}.") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
@@ -137,7 +142,8 @@ def write_labels(folder: Path, rates: Sequence[WinRate], models: Models, ranked:
             ],
         ),
         "labels.jsonl": "".join(
-            json.dumps({"prompt": q.prompt, "label": q.label, "score": round(q.score, 4)}, ensure_ascii=False) + "\n" for q in ranked
+            json.dumps({"prompt": q.prompt, "label": q.label, "score": round(q.score, 4), "question_id": q.id}, ensure_ascii=False) + "\n"
+            for q in ranked
         ),
     }
     contents = {name: text.encode() for name, text in texts.items()} | {"difficulty.png": plot(ranked)}

@@ -36,6 +36,12 @@ class Compared:
     worth: float
     results: list[Result]
 
+    @property
+    def pays(self) -> bool:
+        """Whether the best kind is clearly better than the best single model: at any cost, or on average at equal cost."""
+        intervals = next(r for r in self.results if r.name == self.best).interval
+        return any(intervals[name][0] > 0 for name in ("gain", "aiq_gain") if name in intervals)
+
 
 def compare(
     rows: Sequence[Scored], measured: Measured, path: Path, kinds: Sequence[str], make: Make, advance: Callable[[], None]

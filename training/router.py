@@ -17,6 +17,7 @@ from evaluation.routed import judge
 from evaluation.routing import listen
 from evaluation.rows import Mapped
 from experts.examples import Examples, held_out_examples, router_examples
+from graph.routers.base import Examples as Distinct
 from graph.routers.base import ordered
 from graph.routers.kinds import BASELINES, EMBEDDED, check_kind, parameters
 from graph.routers.saved import add_to_about, size_mb
@@ -87,13 +88,16 @@ def train(
         raise InputError(f"The router {kind} has nothing to learn. Kinds that can be trained: see switchyard train router --help")
     labels = set(data.train[1])
     encoder = RememberingEncoder(services.encoder)
-    if kind in (*EMBEDDED, "similarity"):
-        _encode(encoder, [*data.train[0], *data.dev[0]], progress)
-    advance, start = progress(f"Fitting ({kind})", 1 + bool(data.dev[0])), time.perf_counter()
     chosen = _settings(services, kind, labels, model, seed) | dict(settings or {})
     if kind == "transformer":
         chosen["on_step"] = _steps(progress)
-    router = services.trained.new(kind, labels, encoder=encoder, **chosen).fit(*data.train)
+    # What cannot be fitted is refused before minutes of encoding.
+    router = services.trained.new(kind, labels, encoder=encoder, **chosen)
+    Distinct.of(*data.train)
+    if kind in (*EMBEDDED, "similarity"):
+        _encode(encoder, [*data.train[0], *data.dev[0]], progress)
+    advance, start = progress(f"Fitting ({kind})", 1 + bool(data.dev[0])), time.perf_counter()
+    router.fit(*data.train)
     advance(1)
     if data.dev[0]:
         router.calibrate(*data.dev)

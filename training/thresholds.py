@@ -22,6 +22,8 @@ from core.files import write_whole
 from graph.policy import Policy
 
 SHARE, RISK, BUDGET = "superior-share", "max-risk", "budget"
+DELTA = 0.1
+"""The chance of a broken promise, where the user names none."""
 STEP = 0.005
 """Of the risks that are tried when the wanted one cannot be promised."""
 Floats = NDArray[np.float64]
@@ -61,8 +63,8 @@ class Chosen:
     guarantee: str
 
 
-def parse(text: str, delta: float) -> Target:
-    """`kind=value`. Raises InputError naming what was expected."""
+def parse(text: str, delta: float | None) -> Target:
+    """`kind=value`; `delta` is for `max-risk` alone. Raises InputError naming what was expected."""
     kind, _, number = text.partition("=")
     try:
         value = float(number)
@@ -74,18 +76,25 @@ def parse(text: str, delta: float) -> Target:
         raise InputError(f"Expected a share between 0 and 1 in --target {kind}; got {value:g}.")
     if value < 0:
         raise InputError(f"Expected a budget of at least 0 USD a question; got {value:g}.")
-    if not 0 < delta < 1:
+    if delta is not None and kind != RISK:
+        raise InputError(f"Expected --delta with --target {RISK} alone; {kind} promises nothing. Leave --delta out.")
+    if delta is not None and not 0 < delta < 1:
         raise InputError(f"Expected --delta between 0 and 1; got {delta:g}.")
-    return Target(kind, value, delta)
+    return Target(kind, value, DELTA if delta is None else delta)
 
 
-def choose(target: Target, data: Calibration, candidates: Sequence[float]) -> Chosen:
-    """The threshold for a target. `candidates`: see `learn_then_test`. Raises InputError when it cannot be reached."""
+def choose(target: Target, data: Calibration, candidates: Sequence[float], answer_at: float) -> Chosen:
+    """The threshold for a target. `candidates`: see `learn_then_test`. Raises InputError when it cannot be reached.
+
+    `answer_at`: what the policy never answers below, target or not; a risk that would allow less does not loosen it.
+    """
     if not len(data.right):
         raise InputError("Expected questions with the split `test` in an expert's questions.csv to choose a threshold on; found none.")
     if target.kind == SHARE:
         return for_share(data, target.value)
-    return for_budget(data, target.value) if target.kind == BUDGET else for_risk(data, target.value, target.delta, candidates)
+    if target.kind == BUDGET:
+        return for_budget(data, target.value)
+    return for_risk(data, target.value, target.delta, [max(candidate, answer_at) for candidate in candidates])
 
 
 def for_share(data: Calibration, share: float) -> Chosen:
@@ -137,7 +146,7 @@ def for_risk(data: Calibration, risk: float, delta: float, candidates: Sequence[
         f"Of the inferior model's answers that are given (confidence at least accept_at), at most {risk:g} are wrong: for questions like "
         f"these, put to their own expert, with probability at least {1 - delta:g} over the calibration questions (delta {delta:g}). "
         f"Calibrated on n = {len(given)} questions: {n} given, {wrong} wrong, upper bound {upper_bound(wrong, n, delta):.4f} "
-        "(exact binomial, Learn then Test). Answers of the superior model are not covered."
+        "(exact binomial, Learn then Test). Questions that the documents do not answer, and answers of the superior model, are not covered."
     )
     return Chosen(accept_at, words)
 
@@ -188,9 +197,14 @@ def read_candidates(path: Path) -> list[float]:
     return found
 
 
+def ladder(base: Policy, shipped: Policy) -> Policy:
+    """Whose lower rungs no target has decided: the user's by hand, else the shipped ones."""
+    return shipped if base.guarantee else base
+
+
 def new_policy(base: Policy, shipped: Policy, target: Target, chosen: Chosen, data: str) -> Policy:
     """`base` with the thresholds that the target decides, and what they were made of. What an earlier target decided is taken back."""
-    ladder = shipped if base.guarantee else base
+    kept = ladder(base, shipped)
     changes: dict[str, float | str] = {"target": str(target), "data": data, "guarantee": chosen.guarantee, "accept_at": chosen.accept_at}
     # The first draft was measured: the rung on which the same model reads more is left out, so that what was measured is what happens.
     changes["retry_at"] = 0.0
@@ -198,7 +212,7 @@ def new_policy(base: Policy, shipped: Policy, target: Target, chosen: Chosen, da
         # Nothing below the threshold is given, on no rung of the ladder, and nothing is streamed before it has been judged.
         changes |= {"answer_at": chosen.accept_at, "stream_at": 1.0}
     else:
-        changes |= {"answer_at": min(ladder.answer_at, chosen.accept_at), "stream_at": ladder.stream_at}
+        changes |= {"answer_at": min(kept.answer_at, chosen.accept_at), "stream_at": kept.stream_at}
     return Policy.model_validate({**base.model_dump(), **changes})
 
 

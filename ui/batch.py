@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import AuthenticationFailedError, InputError, MissingKeyError, ModelError, SwitchyardError
+from core.text import loads
 from ui.console import progress, say
 
 Key = str | int
@@ -30,9 +31,9 @@ def read_rows(path: Path) -> list[Row]:
     rows: dict[Key, Row] = {}
     for n, line in _lines(path):
         try:
-            row = replace(_row(json.loads(line)), line=n)
+            row = replace(_row(loads(line)), line=n)
         except ValueError as error:
-            reason = "not JSON" if isinstance(error, json.JSONDecodeError | UnicodeDecodeError) else str(error)
+            reason = f"not JSON: {error.msg}" if isinstance(error, json.JSONDecodeError) else str(error)
             raise InputError(f'{path}, line {n}: expected {{"id", "text"}} and perhaps "expert"; {reason}. Mend the line.') from None
         if row.id in rows:
             raise InputError(f"{path}, line {n}: the id {row.id!r} stands on an earlier line too. Give every row its own.")
@@ -117,7 +118,7 @@ def _done(output: Path) -> set[Key]:
     found: set[Key] = set()
     for n, line in lines:
         try:
-            found.add(json.loads(line)["id"])
+            found.add(loads(line)["id"])
         except (ValueError, TypeError, KeyError):
             if (n, line) != lines[-1] or line.endswith(b"\n"):
                 raise InputError(f"{output}, line {n}: expected a result with its id. Mend the line, or name another --output.") from None

@@ -11,6 +11,7 @@ from ui.paid import Terms, check_whole, money, spend
 
 if TYPE_CHECKING:
     from training.building.asking import Asker
+    from training.building.calls import Call
     from training.building.dataset import Plan
     from training.building.instructions import Read
     from training.building.labelling import Examples, Labels
@@ -38,6 +39,9 @@ def build(source: str, found: Read, plan: Plan, folder: Path, terms: Terms) -> N
     from training.building import dataset, files
     from training.building.estimate import estimate
 
+    files.check_folder(folder, source, files.NAMES)
+    if not (plan.judge or any(one.references or one.passages for one in found.instructions)):
+        say("Note: nothing will be scored, and no training data come of it: no row has a reference or passages. Name a --judge.")
     home = settings().home
     done = spend(
         str(folder.resolve()),
@@ -50,7 +54,7 @@ def build(source: str, found: Read, plan: Plan, folder: Path, terms: Terms) -> N
         return
     made, asker = done
     about = files.manifest(made, plan, _about(source, found, asker, plan.asked), home)
-    kept = not made.complete and files.is_complete(folder)
+    kept = bool(made.missing) and files.is_complete(folder)
     if kept:
         say(f"{folder} holds a data set that lacks nothing and is left as it is.", style="yellow")
     else:
@@ -62,7 +66,7 @@ def build(source: str, found: Read, plan: Plan, folder: Path, terms: Terms) -> N
         _summary(about)
         if not kept:
             OUT.print(f"Written to {folder}: {', '.join([*sorted(contents), files.MANIFEST])}", soft_wrap=True)
-    check_whole(asker, made.unjudged + sum(not answer.reply for answer in made.answers), terms)
+    check_whole(asker, made.missing, terms)
 
 
 def label(source: str, found: Read, model: str, examples: Examples, folder: Path, batch_size: int, terms: Terms) -> None:
@@ -73,13 +77,17 @@ def label(source: str, found: Read, model: str, examples: Examples, folder: Path
     from training.building import files, labelling
     from training.building.estimate import of_calls
 
+    files.check_folder(folder, source, labelling.NAMES)
     home, prompts = settings().home, found.instructions
-    again = labelling.sample(prompts, labelling.SEED)
 
     def estimate() -> list[Any]:
-        calls = labelling.calls(model, prompts, examples), labelling.calls(model, again, examples, swapped=True)
-        known = {} if terms.fresh else ledger.answered(services().engine, [call.key for of in calls for call in of])
-        return [of_calls(model, of, made, known, home) for of, made in zip(("labels", "labels, again"), calls, strict=True)]
+        def known(calls: Sequence[Call]) -> dict[str, ledger.Entry]:
+            return {} if terms.fresh else ledger.answered(services().engine, [call.key for call in calls])
+
+        first = labelling.calls(model, prompts, examples)
+        usable = labelling.may_be_usable(prompts, first, known(first))
+        again = labelling.calls(model, labelling.sample(prompts, labelling.SEED, usable), examples, swapped=True)
+        return [of_calls(model, of, made, known(made), home) for of, made in (("labels", first), ("labels, again", again))]
 
     done = spend(
         str(folder.resolve()), [model], terms, estimate, lambda asker: labelling.label(asker, model, prompts, examples, batch_size)
@@ -102,23 +110,32 @@ def label(source: str, found: Read, model: str, examples: Examples, folder: Path
 def _about(source: str, found: Read, asker: Asker, models: Sequence[str]) -> dict[str, Any]:
     from training.building.files import price
 
-    priced = all(price(model, asker.services.settings.home)["input"] is not None for model in models)
+    shared = asker.services
+    priced = all(price(model, shared.settings.home)["input"] is not None for model in models)
     return {
         "source": {"name": source, "instructions": len(found.instructions), "faults": found.faults},
+        # As the clients send it: none where a model refuses one, or has none.
+        "temperature": {model: getattr(shared.model(model), "temperature", None) for model in models},
         "calls_sent_in_last_run": asker.sent,
         "spent_usd": asker.budget.spent if priced else None,
     }
 
 
 def _summary(about: Mapping[str, Any]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     models: dict[str, Any] = about["models"]
     names = list(dict.fromkeys(name for one in models.values() for name in one["means"]))
-    table = Table("model", "answers", "failed", *names, "cost", title="Means of the answers' measures", title_justify="left")
-    for model, one in models.items():
-        values = (f"{one['means'][name]:.3f}" if name in one["means"] else "-" for name in names)
-        table.add_row(plain(model), f"{one['answers']:,}", f"{sum(one['failures'].values()):,}", *values, money(one["cost_usd"]))
+    table = Table(title="Means of the answers' measures", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("", no_wrap=True)
+    for model in models:
+        table.add_column(plain(model).replace(":", ":\n", 1), overflow="fold", justify="right")  # a name that is cut might be another's
+    table.add_row("answers", *(f"{one['answers']:,}" for one in models.values()))
+    table.add_row("failed", *(f"{sum(one['failures'].values()):,}" for one in models.values()))
+    for name in names:
+        table.add_row(name, *(f"{one['means'][name]:.3f}" if name in one["means"] else "-" for one in models.values()))
+    table.add_row("cost", *(money(one["cost_usd"]) for one in models.values()))
     OUT.print(table)
     if judge := about["judge"]:
         OUT.print(f"Judge: {count(judge['unparsable'], 'verdict')} could not be read, {count(judge['not_judged'], 'call')} got no reply.")
@@ -130,5 +147,7 @@ def _print_labels(made: Labels) -> None:
         OUT.print(f"{name:18} {share:6.1%}")
     if made.asked_again:
         agreed = f"{made.agreed / made.asked_again:.1%} of {count(made.asked_again, 'prompt')}"
-        OUT.print(f"Agreement when asked again, with the examples in the opposite order: {agreed}.")
+    else:
+        agreed = "not measured, since no prompt has two labels"
+    OUT.print(f"Agreement when asked again, with the examples in the opposite order: {agreed}.")
     OUT.print(f"{count(len(made.labelled), 'label')}; {count(len(made.unusable), 'unusable answer')}.")

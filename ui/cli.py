@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from core.errors import SwitchyardError
+from core.errors import ModelError, ModelTimeoutError, SwitchyardError
 from ui.console import say
 
 COMMANDS = Path(__file__).with_name("commands")
@@ -59,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         status = get_command(app).main(arguments, prog_name="switchyard", standalone_mode=False)
         sys.stdout.flush()
     except SwitchyardError as error:
-        return _fail(str(error), error.exit_status)
+        return _fail(_with_options(error), error.exit_status)
     except BrokenPipeError:
         # The reader has left (`| head`): nobody is there to be told, and Python must not try to flush again on its way out.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -71,6 +71,14 @@ def main(argv: list[str] | None = None) -> int:
     if status == INTERRUPTED:
         say("Interrupted.")
     return int(status or 0)
+
+
+def _with_options(error: SwitchyardError) -> str:
+    """The error with what can be done about it here: it is told in the chat and over HTTP, too."""
+    if not isinstance(error, ModelError):
+        return str(error)
+    longer = " To wait longer, raise SWITCHYARD_MODEL_DEADLINE_S." if isinstance(error, ModelTimeoutError) else ""
+    return str(error).replace("choose another model.", "choose another model with --model.") + longer
 
 
 def _fail(message: str, status: int) -> int:

@@ -121,17 +121,43 @@ def check_whole(asker: Asker, missing: int, terms: Terms) -> None:
 
 def money(usd: float | None) -> str:
     """In USD."""
-    return "unknown" if usd is None else f"${usd:,.4f}" if usd else "$0"
+    if usd is None:
+        return "unknown"
+    return "<$0.0001" if 0 < usd < 0.00005 else f"${usd:,.4f}" if usd else "$0"
+
+
+def agree(model: str, calls: int, characters: int, *, yes: bool) -> None:
+    """Have the user agree to calls that read so much, where no ledger and no cap is kept. Raises InputError where nobody agrees."""
+    from core.settings import settings
+    from llms.prices import CHARS_A_TOKEN, cost_usd
+    from training.building.estimate import EXPECTED_TOKENS
+
+    about = cost_usd(model, characters // CHARS_A_TOKEN, calls * EXPECTED_TOKENS, settings().home)
+    if about == 0:
+        return
+    say(f"{model} is asked {count(calls, 'time')}; together about {money(about)}.")
+    if not yes:
+        _confirm("Pass --yes.")
+
+
+def _confirm(otherwise: str) -> None:
+    if not sys.stdin.isatty():
+        raise InputError(f"Nobody is there to agree to the cost. {otherwise}")
+    if not typer.confirm("Go on?", err=True):
+        raise InputError("Nothing was sent.")
 
 
 def _show(found: Sequence[Estimate], spent: float, terms: Terms) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     from training.building.estimate import total
 
     expected, most = total(found)
-    columns = ("model", "for", "calls", "in the ledger", "to make", "about", "at most")
-    table = Table(*columns, title="What is to be called", title_justify="left")
+    table = Table(title="What is to be called", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("model", overflow="fold")  # a name that is cut might be another's
+    for column in ("for", "calls", "in the\nledger", "to\nmake", "about", "at most"):
+        table.add_column(column, no_wrap=True, justify="left" if column == "for" else "right")
     for one in found:
         numbers = (f"{one.calls:,}", f"{one.known:,}", f"{one.left:,}")
         table.add_row(plain(one.model), one.purpose, *numbers, money(one.expected_usd), money(one.most_usd))
@@ -153,11 +179,8 @@ def _agree(found: Sequence[Estimate], spent: float, terms: Terms) -> None:
             say(f"Note: the cap of ${terms.max_cost:g} will probably be reached before the end.", style="yellow")
     if most == 0 or terms.yes:
         return
-    if not sys.stdin.isatty():
-        if terms.max_cost is None:
-            raise InputError("Nobody is there to agree to the cost. Pass --yes, or a cap: --max-cost USD")
-    elif not typer.confirm("Go on?", err=True):
-        raise InputError("Nothing was sent.")
+    if terms.max_cost is None or sys.stdin.isatty():
+        _confirm("Pass --yes, or a cap: --max-cost USD")
 
 
 def _say_stopping(asker: Asker) -> None:

@@ -19,7 +19,7 @@ LONGEST = 160
 def prepare(files: Sequence[Path], corpus: Path | None, options: Options, output: Path | None, *, as_json: bool) -> None:
     """Prepare the files, each expert's apart, and print a report of each, or one JSON document of all.
 
-    Raises InputError, DocumentError and IndexFault.
+    Raises InputError and IndexFault.
     """
     from core.settings import settings
     from graph.services import services

@@ -7,8 +7,10 @@ from typing import Any
 
 from langgraph.runtime import Runtime
 
+from core.pictures import unmarked
 from core.types import ModelUse, Notice, Tier
 from graph.drafting import Outlet, call, go_on
+from graph.language import language_line
 from graph.prompts import ungrounded
 from graph.services import Services
 from graph.smalltalk import offer, reply, small_talk
@@ -19,12 +21,6 @@ from llms.registry import seeing
 
 UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
 REFUSED = "Nobody was asked, as you decided. Ask something else, or ask again and choose an expert."
-_FOREIGN = {
-    "der die das und ist wie wann warum nicht ein eine wer": "German",
-    "le la les du un est et pourquoi quand comment combien une des qui dans": "French",
-    "el los las es un por cuándo cuánto cuánta cómo qué una para del": "Spanish",
-    "il lo gli perché quando come una è di che": "Italian",
-}
 
 
 def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
@@ -36,7 +32,7 @@ def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict
         return {"drafts": [final(REFUSED)], "question": state.get("topic") or state["question"]}
     general = services.settings.general
     if not general:
-        text = declined_text(services, state["question"])
+        text = declined_text(services, unmarked(state["messages"][-1].text))
         return {"drafts": [final(text)]}
     messages, pictures = ungrounded(state["question"], recalled(state)), state.get("pictures") or ()
     said, notices, broken = call(
@@ -53,24 +49,8 @@ def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict
 
 def declined_text(services: Services, question: str) -> str:
     """What is covered, with a question to try for each expert."""
-    language = not_english(question)
-    opening = (
-        f"I answer questions in English; this one looks like {language}."
-        if language
-        else "That is outside what my experts cover, so I would rather not guess."
-    )
+    opening = language_line(question) or "That is outside what my experts cover, so I would rather not guess."
     return f"{opening}\n\n{offer(services.experts.values())}"
-
-
-def not_english(question: str) -> str | None:
-    """The language a question seems to be in when it is not English."""
-    letters = [c for c in question if c.isalpha()]
-    if letters and sum(not c.isascii() for c in letters) > len(letters) / 3:
-        return "another script"
-    said = set(question.lower().replace("?", " ").replace("¿", " ").split())
-    counts = {language: len(said & set(markers.split())) for markers, language in _FOREIGN.items()}
-    best = max(counts, key=lambda language: counts[language])
-    return best if counts[best] >= 2 and not said & {"the", "what", "how", "why", "when", "is", "are", "my"} else None
 
 
 def final(text: str) -> Draft:

@@ -78,7 +78,7 @@ def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[C
         tier=Tier.INFERIOR,
         spec=named or services.tiers(name, state.get("ladder"), pictures=bool(pictures))[Tier.INFERIOR],
         attempt=state["attempt"],
-        live=state["solo"] and state["attempt"] == 1,
+        live=context.live and state["solo"] and state["attempt"] == 1,
         explicit=named is not None,
         superior_probability=state["route"].get("superior_probability"),
         pictures=pictures,

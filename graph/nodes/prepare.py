@@ -24,6 +24,9 @@ from graph.services import Services
 from graph.smalltalk import small_talk
 from graph.state import Context, State
 
+_TERMINAL = re.compile(r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)")
+"""A terminal's colours, moves and links: without their first character they would be left as words."""
+
 
 def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Raises InputError for a question that cannot be asked."""
@@ -90,11 +93,11 @@ def tidied(messages: Sequence[AnyMessage], question: str) -> list[AnyMessage | R
 
 def clean_question(text: str, limit: int, *, needed: bool = True) -> str:
     """Without control characters. Raises InputError when it is `needed` and nothing is left, or more than `limit` characters."""
-    question = plain(text).strip()
+    question = plain(_TERMINAL.sub("", text)).strip()
     if not re.search(r"\w", question) and not small_talk(question):
         if not needed:
             return ""
-        raise InputError('Expected a question; got an empty one. Try: switchyard ask "How long is a sleep cycle?"')
+        raise InputError('Expected a question; got an empty one. Write one, e.g. "How long is a sleep cycle?"')
     if len(question) > limit:
         raise InputError(
             f"Expected a question of at most {limit:,} characters; got {len(question):,}. Shorten it, or put it into an expert's corpus."

@@ -11,9 +11,11 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
+from core.pictures import unmarked
 from core.types import Answer, Escalation, Hit, Notice, Outcome, Route, Tier
 from graph.decision import decision
 from graph.drafting import renumbered
+from graph.language import language_line
 from graph.nodes.decide import best, reason
 from graph.pictures import told
 from graph.services import Services
@@ -50,7 +52,7 @@ def compose(services: Services, state: State, thread: str | None, context: Conte
     # That a draft broke off matters only where it is part of the answer.
     notices = [n for d in drafts for n in d.notices if n.kind != "truncated" or d in kept]
     if outcome is Outcome.UNKNOWN and not kept:
-        text, citations = unknown_text(services, found), []
+        text, citations = unknown_text(services, found, unmarked(state["messages"][-1].text)), []
     if name:
         notice = next(r.notice for e in services.experts.values() for r in e.card.safety if r.name == name)
         notices.insert(0, Notice("safety", notice))
@@ -84,9 +86,9 @@ def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[O
     """How the turn ended, and the drafts that make the answer."""
     if not found.experts:
         return Outcome.DECLINED, list(drafts)
-    fit = [d for d in drafts if d.verdict.answers and (d.streamed or d.verdict.confidence >= services.policy.answer_at)]
+    fit = [d for d in drafts if d.verdict.answers and d.verdict.confidence >= services.policy.answer_at]
     if not fit:
-        # What was streamed as final stays, also where the model found no answer at its end.
+        # What was streamed as final stays, also where it turned out to be no answer.
         return Outcome.UNKNOWN, [d for d in drafts if d.streamed]
     strong = [d for d in fit if d.use.tier == Tier.SUPERIOR]
     last = max(d.attempt for d in fit)
@@ -122,10 +124,11 @@ def always_superior(services: Services, state: State) -> float | None:
     return _total([*(use.cost_usd for use in state.get("spent") or []), *costs])
 
 
-def unknown_text(services: Services, found: Route) -> str:
-    """An honest 'I do not know'."""
+def unknown_text(services: Services, found: Route, question: str) -> str:
+    """An honest 'I do not know'; where the question is not in English, that is said first."""
     names = " and ".join(services.expert(name).card.title for name in found.experts)
-    return f"I do not know. I looked through the documents of {names} and found no passage that answers this well enough."
+    text = f"I do not know. I looked through the documents of {names} and found no passage that answers this well enough."
+    return "\n\n".join(filter(None, [language_line(question), text]))
 
 
 def _passages(drafts: Sequence[Draft]) -> list[Hit]:

@@ -16,6 +16,7 @@ from graph.policy import Policy
 from graph.recommendation import ladder
 from graph.services import Services
 from graph.smalltalk import small_talk
+from graph.spending import spending
 from graph.state import AUTO, Context, Ladder, State
 from graph.summary import recalled
 from graph.telling import tell
@@ -26,10 +27,15 @@ LOOKED_AT = 2
 
 
 def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+    """Find where it goes on, and what models took for it: a router, and what chooses models, may ask one."""
+    with spending() as spent:
+        return {**_routed(services, state, runtime.context or Context()), "spent": spent}
+
+
+def _routed(services: Services, state: State, context: Context) -> dict[str, Any]:
     """Score the question and choose its experts; a safety rule's own expert is always asked."""
-    context = runtime.context or Context()
     question = state["question"]
-    found = find_route(services, question, context.expert, context.router)
+    found = with_difficulty(services, question, find_route(services, question, context.expert, context.router))
     match = services.safety.match(services.encoder.encode([question])[0], services.policy)
     if state.get("leans") and not found.experts:
         found = kept(found, services.policy)
@@ -50,7 +56,7 @@ def onwards(services: Services, state: State, found: Route, context: Context) ->
 
 
 def find_route(services: Services, question: str, expert: str = "auto", kind: str | None = None) -> Route:
-    """The route of a question: what `switchyard route` prints. Encodes the question once."""
+    """Where a question belongs. Encodes it once, by the router's own encoder."""
     used, scores, nearest = scored(services, question, kind)
     chatting = small_talk(question) is not None
     # Whoever names an expert has decided: nothing is to be looked into.
@@ -63,9 +69,18 @@ def find_route(services: Services, question: str, expert: str = "auto", kind: st
         router=used,
         nearest=nearest,
         thresholds=services.policy.route_thresholds,
-        superior_probability=superior_probability(services, question),
     )
     return found if expert == "auto" or chatting else forced(found, services.expert(expert).name)
+
+
+def with_difficulty(services: Services, question: str, found: Route, *, spend: bool = True) -> Route:
+    """The route as `switchyard route` prints it. Kept apart: it takes the encoding that the search and the safety rules need, too.
+
+    Without `spend` a difficulty router that asks a chat model is left out.
+    """
+    if not spend and services.difficulty and services.difficulty.kind == "llm":
+        return found
+    return replace(found, superior_probability=superior_probability(services, question))
 
 
 def scored(services: Services, question: str, kind: str | None) -> tuple[str, dict[str, float], list[Neighbour]]:

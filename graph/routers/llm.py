@@ -61,7 +61,10 @@ class ChatRouter(ScoredRouter):
     ) -> None:
         super().__init__(balanced=balanced, seed=seed)
         if parse(model)[0] == "local" and model.endswith("reader"):
-            raise InputError(f"The router llm needs a chat model; {model} only reads passages. Name one: --model openai:gpt-5-mini")
+            raise InputError(
+                f"The router llm needs a chat model; {model} only reads passages. Name one: SWITCHYARD_INFERIOR=openai:gpt-5-mini, or with "
+                "--model where the command takes it."
+            )
         self.encoder = encoder
         self.model = model
         self.ask = ask

@@ -12,6 +12,7 @@ from typing import Self
 
 import numpy as np
 
+from core.errors import InputError
 from graph.routers.base import Examples, as_single, class_weights, parts
 from graph.routers.calibration import Floats, Ints
 from graph.routers.saved import broken, read_router, write_router
@@ -47,6 +48,8 @@ class LogisticRouter(EmbeddedRouter):
         seed: int = 0,
     ) -> None:
         super().__init__(encoder, features=features, balanced=balanced, seed=seed)
+        if not 0 < strength < np.inf or landmarks < 0:
+            raise InputError(f"Expected a strength above 0 and no fewer than 0 landmarks; got strength={strength}, landmarks={landmarks}.")
         self.strength = strength
         self.landmarks = landmarks
         self._landmarks: Vectors = np.zeros((0, encoder.dimensions), np.float32)

@@ -22,11 +22,7 @@ from core.errors import IndexFault
 FORMAT = 5
 ABOUT, CARD = "about.json", "README.md"
 Arrays = dict[str, NDArray[Any]]
-_MEND = {
-    "similarity": "switchyard index --force",
-    "difficulty": "switchyard train difficulty",
-    "recommender": "switchyard train recommender",
-}
+_MEND = {"difficulty": "switchyard train difficulty FILE", "recommender": "switchyard train recommender FILE"}
 
 
 def write_router(

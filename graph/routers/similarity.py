@@ -21,12 +21,13 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import InputError
 from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples
 from graph.routers.calibration import Floats, softmax
 from graph.routers.documents import Documents, nearness
 from graph.routers.saved import Arrays, broken, data_hash, files_of, read_router, write_router
-from graph.routers.votes import EXACT_UP_TO, distrust_of, learn, tally
+from graph.routers.votes import EXACT_UP_TO, METHODS, distrust_of, learn, tally
 from retrieval.encoder import Encoder, Vectors
 from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
 
@@ -65,6 +66,10 @@ class SimilarityRouter:
         sharpness: float = 0.7,
         ridge: float = 0.03,
     ) -> None:
+        if method not in METHODS:
+            raise InputError(f"Expected a method of similarity among {', '.join(METHODS)}; got {method!r}.")
+        if not (0 < sharpness < np.inf and 0 < ridge < np.inf):
+            raise InputError(f"Expected a sharpness and a ridge above 0; got sharpness={sharpness}, ridge={ridge}.")
         self.encoder = encoder
         self.documents = documents
         self.method = method

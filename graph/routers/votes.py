@@ -55,10 +55,8 @@ def learn(method: str, vectors: Vectors, targets: Floats, distrust: Floats, shar
     """Votes of examples with `vectors` (n, dimensions) and `targets` (n, labels; +1 own label, -1 other).
 
     `distrust`: (n,), the larger the class of an example, the less it counts. For `kernel` above EXACT_UP_TO examples, the first LANDMARKS
-    of them hold the votes: shuffle them before. Raises InputError for another method.
+    of them hold the votes: shuffle them before.
     """
-    if method not in METHODS:
-        raise InputError(f"Expected a method of similarity among {', '.join(METHODS)}; got {method!r}.")
     if method == "kernel":
         of_all = len(vectors) <= EXACT_UP_TO
         return (_every_example if of_all else _landmarks)(vectors, targets, distrust, sharpness, ridge)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.text import dumps, plain
+from core.text import dumps, loads, plain
 
 
 @pytest.mark.parametrize(
@@ -46,3 +46,19 @@ def test_json_keeps_every_character_and_shows_it(value: object) -> None:
 
 def test_json_is_read_by_people() -> None:
     assert dumps({"a": "grün \x9b\u2028"}, indent=2) == '{\n  "a": "grün \\u009b\\u2028"\n}'
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ("9" * 5_000, "a number of too many digits"),
+        (b'"\xff"', "not UTF-8"),
+        ("{", "Expecting property name enclosed in double quotes"),
+    ],
+)
+def test_what_is_wrong_with_json_is_said_in_one_way(text: str | bytes, reason: str) -> None:
+    assert loads("[1]") == [1]
+    with pytest.raises(json.JSONDecodeError) as found:
+        loads(text)
+    assert found.value.msg == reason

@@ -106,6 +106,7 @@ def test_abstention_from_a_corpus(capsys, tmp_path):
         (["abstention", "none.jsonl"], "Expected a JSONL file at none.jsonl"),
         (["abstention", "a.jsonl", "--corpus", "c.jsonl", "--qrels", "q.jsonl"], "Expected a file, or --corpus and --qrels"),
         (["abstention", "--against", "c.jsonl"], "Expected a file, or --corpus and --qrels"),
+        (["abstention", "--passages", "3"], "Expected --corpus and --qrels beside --passages"),
         (["abstention", "--qrels", "q.jsonl"], "Expected --corpus and --qrels together; got only --qrels"),
         (["escalation"], "data"),
         (["escalation", "none.jsonl"], "Expected a JSONL file at none.jsonl"),

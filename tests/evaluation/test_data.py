@@ -38,6 +38,7 @@ def test_lines_of_one_question_are_one_question(tmp_path):
     ("row", "message"),
     [
         ('{"text": "a"', 'line 2: expected {"text","label"}; the line is not valid JSON'),
+        ("[" * 100_000, 'line 2: expected {"text","label"}; the line is not valid JSON: nested too deeply.'),
         ("[1]", 'line 2: expected {"text","label"}; the line is no JSON object.'),
         ('{"text": "a"}', 'line 2: expected {"text","label"}; \'label\' is missing. Rename a field: --map label=THEIRS'),
         ('{"text": " ", "label": "x"}', 'line 2: expected {"text","label"}; \'text\' is no text'),
@@ -60,8 +61,17 @@ def test_faults_between_files_are_named(tmp_path):
     queries = written(tmp_path / "q.jsonl", {"qid": "1", "question": "Why?", "passage_id": "z"})
     with pytest.raises(InputError, match=r"q\.jsonl, line 1: .*the corpus has no passage 'z'"):
         read_queries(queries, {}, {"a"})
-    with pytest.raises(InputError, match=r"q\.jsonl, line 1: .*'answers' is missing"):
+    with pytest.raises(InputError, match=r"q\.jsonl, line 1: .*'answers' is missing\. Rename a field: --map answers=THEIRS"):
         read_queries(queries, {}, {"z"}, with_answers=True)
+    with pytest.raises(InputError, match=r"'answers' is missing\. Mend the line, or name the field so in the file\."):
+        read_queries(queries, None, {"z"}, with_answers=True)
+    for answers in ([], [""]):
+        written(tmp_path / "q.jsonl", {"qid": "1", "question": "Why?", "passage_id": "z", "answers": answers})
+        with pytest.raises(InputError, match=r"q\.jsonl, line 1: .*'answers' is no list of texts"):
+            read_queries(queries, {}, {"z"}, with_answers=True)
+    written(tmp_path / "q.jsonl", *({"qid": "1", "question": question, "passage_id": "z"} for question in ("Why?", "How?")))
+    with pytest.raises(InputError, match=r"q\.jsonl, line 2: .*the qid '1' is that of another question too: 'Why\?'\. Give each its own\."):
+        read_queries(queries, {}, {"z"})
 
 
 def test_files_that_cannot_be_read(tmp_path):

@@ -5,6 +5,7 @@ from evaluation.recommendation import Advised, best_single, evaluate, judge, qui
 from evaluation.report import write
 from evaluation.splits import Split
 from graph.recommender import Measured
+from llms.fake import ScriptedModel
 from llms.prices import read_prices
 from tests.evaluation.test_measured import written
 
@@ -87,6 +88,11 @@ def test_every_quick_kind_beats_the_best_single_model_where_that_is_easy(tiny, t
         assert found[kind].interval["gain"][0] > 0, kind
     assert found["kernel"].metrics["quality"] > 0.95
     assert found["kernel"].metrics["cost_to_match"] < 0.5
+    # As it is served: the worth of a dollar is that of the other rows, and here costs nothing of the quality.
+    assert found["kernel"].metrics["policy_quality"] == pytest.approx(found["kernel"].metrics["quality"], abs=0.01)
+    assert found["kernel"].metrics["policy_cost"] == pytest.approx(1.5 / 4, abs=0.05)
+    assert found["kernel"].interval["policy_cost"][1] < 0.5
+    assert "policy_cost" not in found["best-single"].metrics
     assert any(f"{data}, line 161" in note for note in report.notes)
     write([report], tmp_path / "report")
     assert (tmp_path / "report" / "recommendation-cost-quality.png").read_bytes().startswith(b"\x89PNG")
@@ -97,4 +103,36 @@ def test_a_training_file_is_learnt_from_without_the_judged_prompts(tiny, tmp_pat
     report = evaluate(tiny, "command", judged, train=written(tmp_path / "train.jsonl", *ROWS), kinds=["neighbours"])
     assert report.n == 10
     assert "Training rows left out because they share a prompt or a group with judged ones: 10." in report.notes
-    assert next(r for r in report.results if r.name == "neighbours").metrics["quality"] == 1.0
+    metrics = next(r for r in report.results if r.name == "neighbours").metrics
+    assert (metrics["quality"], metrics["policy_quality"]) == (1.0, 1.0)
+
+
+def test_the_policy_is_judged_with_a_worth_that_the_judged_rows_have_no_part_in(tiny, tmp_path):
+    """Learnt where the dear model is worth its price, judged where it is not: hindsight alone knows."""
+    costs = {"cheap": 0.001, "dear": 0.01}
+    learnt = [{"prompt": f"write poem {n}", "scores": {"cheap": 0.5, "dear": 0.9}, "costs": costs} for n in range(60)]
+    judged = [{"prompt": f"write ode {n}", "scores": {"cheap": 0.9, "dear": 0.9}, "costs": costs} for n in range(20)]
+    train = written(tmp_path / "train.jsonl", *learnt)
+    report = evaluate(tiny, "command", written(tmp_path / "test.jsonl", *judged), train=train, kinds=["neighbours"])
+    metrics = next(r for r in report.results if r.name == "neighbours").metrics
+    assert metrics["cost_to_match"] == pytest.approx(0.1)
+    assert metrics["policy_cost"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("reply", "quality"), [('{"sums": 0.9, "poet": 0.1, "middling": 0.2}', 0.5), ("well", None)])
+def test_a_kind_that_asks_is_agreed_to_first_and_says_what_it_could_not_read(scripted, tmp_path, reply, quality):
+    model = ScriptedModel(replies=[reply] * 40)
+    services, agreed = scripted({"fake:judge": model}, inferior="fake:judge"), []
+    data = written(tmp_path / "d.jsonl", *ROWS[:40])
+
+    def agree(spec, judged):
+        agreed.append((spec, len(judged.prompts), len(model.replies)))
+
+    report = evaluate(services, "command", data, kinds=["llm"], agree=agree)
+    assert agreed == [("fake:judge", 40, 40)]
+    unread = [note for note in report.notes if "could not be read" in note]
+    assert unread == ([] if quality else ["llm: 40 of 40 replies could not be read; the nearest prompts' means stand in for them."])
+    metrics = next(r for r in report.results if r.name == "llm").metrics
+    assert "policy_quality" not in metrics
+    if quality:
+        assert metrics["quality"] == quality

@@ -71,6 +71,15 @@ def test_the_table_for_people(width):
     assert columns["similarity"] < columns["random"]
 
 
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_no_number_is_cut_however_narrow_the_terminal(width):
+    names = ("neighbours", "kernel", "logistic", "xgboost", "best-single", "oracle")
+    many = [result(name, {"accuracy": average([1.0, 0.0]), "cost": average([10.0, 20.0])}) for name in names]
+    text = printed(Report("routing", 2, "c", ["accuracy"], many, []), width)
+    assert "…" not in text
+    assert [text.count(name) for name in (*names, "[.00–1]", "[10.00–20.00]")] == [1] * 6 + [6] * 2
+
+
 def test_many_labels_are_left_to_the_json():
     many = result("x", {"accuracy": average([1.0])} | {f"recall.label{n}": average([1.0]) for n in range(13)})
     text = printed(Report("routing", 1, "c", ["accuracy"], [many], []), 80)

@@ -51,6 +51,13 @@ def test_documents_that_cannot_be_used_leave_nothing_behind(tmp_path, content, e
     assert list((tmp_path / "experts").iterdir()) == []
 
 
+def test_all_broken_documents_are_named_where_they_are(tmp_path, docs):
+    (docs / "bad.jsonl").write_text("{")
+    (docs / "gone.md").symlink_to(docs / "nowhere.md")
+    with pytest.raises(DocumentError, match=rf"^{docs}/bad\.jsonl, line 1: .* {docs}/gone\.md cannot be read: .*No such file"):
+        create_expert(tmp_path / "experts", "sailing", docs)
+
+
 def test_documents_and_questions_that_are_not_there(tmp_path, docs):
     with pytest.raises(InputError, match="there is no such file or folder"):
         create_expert(tmp_path / "experts", "sailing", tmp_path / "none")

@@ -124,11 +124,11 @@ def test_what_is_not_in_the_index_does_not_make_it_stale(tea, folder, indexes, e
 
 
 @pytest.mark.parametrize("content", ["", '{"format": 2, "enc'])
-def test_a_half_written_manifest_is_a_missing_index(tea, folder, indexes, encoder, capsys, content):
+def test_a_half_written_manifest_is_a_corrupt_index(tea, folder, indexes, encoder, capsys, content):
     first = top(build_index(tea, encoder, indexes), encoder)
     (folder / "tea" / "manifest.json").write_text(content)
     assert top(open_index(tea, encoder, indexes), encoder) == first
-    assert capsys.readouterr().err == "Building the index of tea (missing) ...\n"
+    assert capsys.readouterr().err == "Building the index of tea (corrupt) ...\n"
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-8], lambda b: b[:60] + bytes([b[60] ^ 1]) + b[61:], lambda b: b""])

@@ -47,14 +47,15 @@ class Table:
         return run(question, Context(**context), thread, self.services)
 
     def events(self, question: str = QUESTION, thread: str | None = None, **context: Any) -> list[dict[str, Any]]:
-        return list(events(question, Context(**context), thread, self.services))
+        return list(events(question, Context(**{"live": True} | context), thread, self.services))
 
 
 @pytest.fixture
 def table(scripted: Callable[..., Services], tmp_path: Path) -> Callable[..., Table]:
     """`table([weak's replies], [strong's replies], live=False, policy={...}, **settings)`.
 
-    The confidence is 1 / (1 + exp(6 - 12 * support)), whatever the weights that ship; drafts are held until judged unless `live`.
+    The confidence is 1 / (1 + exp(6 - 12 * support)), whatever the weights that ship; drafts are held until judged unless `live`
+    and asked for in events.
     """
 
     def make(

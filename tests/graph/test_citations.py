@@ -69,10 +69,10 @@ def test_numbers_follow_the_order_of_appearance(text: str, expected: str) -> Non
 @pytest.mark.parametrize("year", ["[1908]", "[1234]", "[0001]", "[20240]", "[1, 2024]"])
 def test_a_number_of_four_digits_is_a_year_and_no_marker(year: str) -> None:
     said = f"Green tea steeps for two minutes, says {year}."
-    assert mark(f"{said} [1]", HITS) == f"{said} [1]"
-    assert mark(said, HITS) == f"{said} [1]"
-    assert [(c.n, c.passage_id) for c in cite(f"{said} [1]", HITS)] == [(1, "p1")]
-    assert cite(said, HITS) == []
+    assert mark(f"{said} [1]", HITS, year) == f"{said} [1]"
+    assert mark(said, HITS, year) == f"{said} [1]"
+    assert [(c.n, c.passage_id) for c in cite(f"{said} [1]", HITS, year)] == [(1, "p1")]
+    assert cite(said, HITS, year) == []
 
 
 def test_numbers_go_on_over_several_drafts() -> None:
@@ -219,3 +219,17 @@ def test_support_is_the_share_of_words_that_the_cited_passages_hold() -> None:
     assert support("Honey keeps for years [3]. Volcanoes erupt [3].", HITS) == 0.5
     assert support("Honey keeps.", []) == 0.0
     assert support("", HITS) == 0.0
+
+
+@pytest.mark.parametrize("said", ["Black tea steeps for nine minutes.", "Black tea does not steep for four minutes."])
+def test_what_a_passage_does_not_say_is_neither_cited_nor_supported(said: str) -> None:
+    assert mark(f"{said} [1]", HITS) == said
+    assert mark(said, HITS) == said
+    assert cite(f"{said} [1]", HITS) == []
+    assert support(f"{said} [1] Honey keeps for years. [3]", HITS) == 0.5
+
+
+def test_numbers_may_stand_in_any_of_the_passages_that_a_sentence_cites_and_in_the_question() -> None:
+    said = "Black tea steeps for four minutes, and a queen lays two thousand eggs"
+    assert [c.n for c in cite(f"{said} [1][2].", HITS)] == [1, 2]
+    assert support("Black tea steeps for four minutes at 95 degrees [1].", HITS, "For how long at 95 degrees?") == pytest.approx(5 / 7)

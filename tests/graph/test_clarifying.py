@@ -27,7 +27,7 @@ def test_what_names_nothing_is_vague(tiny: Services, text: str) -> None:
     assert is_vague(tiny, text, {"tea": 0.4, "bees": 0.1, "out_of_scope": 0.5})
 
 
-@pytest.mark.parametrize("text", [QUESTION, "hello", "thanks", "Who won the cup in 1966?", "my cat is ill"])
+@pytest.mark.parametrize("text", [QUESTION, "hello", "thanks", "Who won the cup in 1966?", "my cat is ill", "睡眠周期有多长？", "Warum?"])
 def test_what_names_something_is_not(tiny: Services, text: str) -> None:
     assert not is_vague(tiny, text, {"tea": 0.4, "bees": 0.1, "out_of_scope": 0.5})
 

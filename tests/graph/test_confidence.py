@@ -83,7 +83,12 @@ def test_a_supported_draft_shows_in_every_signal(encoder: Encoder, reader: Reade
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  \n", NO_ANSWER, NO_ANSWER.upper(), f"Sorry. {NO_ANSWER} [1]", "the passages do not answer this question"]
+    "text",
+    [
+        *("", "  \n", NO_ANSWER, NO_ANSWER.upper(), f"Sorry. {NO_ANSWER} [1]", "the passages do not answer this question"),
+        *("I do not know.", "I don’t know.", "I'm sorry, but I can't help with that.", "Unfortunately, I cannot find it."),
+        *("The passages don't mention it. They are about tea.", "There is no information about it in the passages."),
+    ],
 )
 def test_no_answer_gives_zeros(encoder: Encoder, reader: Reader, text: str) -> None:
     assert says_nothing(text)
@@ -104,8 +109,15 @@ def test_no_log_probabilities_no_signal_of_them(encoder: Encoder, reader: Reader
     assert not {"token_probability", "doubtful_tokens"} & set(after_answer("How long?", "Two minutes. [1]", HITS, [], encoder, reader))
 
 
-def test_an_answer_says_something() -> None:
-    assert not says_nothing("The passages answer this question.")
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("The passages answer this question.", "I can tell you: two minutes.", "Green tea steeps. I do not know for how long."),
+        *("I'm sorry to hear that. Sleep more.", "The passages do not say when, but green tea steeps for two minutes [1]."),
+    ],
+)
+def test_an_answer_says_something(text: str) -> None:
+    assert not says_nothing(text)
 
 
 def test_the_probability_is_logistic_and_never_overflows() -> None:

@@ -10,11 +10,13 @@ import pytest
 from core.errors import InputError, UnknownNameError
 from core.settings import ROOT
 from core.types import NO_ANSWER, OUT_OF_SCOPE, Escalation, Notice, Outcome
+from graph.language import language_line
 from graph.policy import load_policy
 from llms.fake import ScriptedModel
 from tests.graph.conftest import BAD, GOOD, HALF, QUESTION, Table, refused, write_policy
 
 Make = Callable[..., Table]
+UNKNOWN = "I do not know. I looked through the documents of Tea and found no passage that answers this well enough."
 SCALD = "I spilled boiling tea over my arm"
 SCALD_NOTICE = "Cool a burn under running water for twenty minutes, and see a doctor if it is large or blistered."
 
@@ -85,7 +87,7 @@ def test_the_last_rung_is_an_honest_no(table: Make) -> None:
     t = table([BAD, BAD], [BAD])
     answer = t.ask()
     assert answer.outcome is Outcome.UNKNOWN
-    assert answer.answer == "I do not know. I looked through the documents of Tea and found no passage that answers this well enough."
+    assert answer.answer == UNKNOWN
     assert (answer.citations, answer.grounded) == ([], False)
     assert [m.model for m in answer.models] == ["fake:weak", "fake:weak", "fake:strong"]
     assert answer.escalation is not None
@@ -200,21 +202,17 @@ def test_out_of_scope_is_declined_with_what_is_covered(table: Make) -> None:
         assert line in answer.answer
 
 
-@pytest.mark.parametrize(
-    ("question", "language"),
-    [
-        ("Wie lange dauert das und warum?", "German"),
-        ("Pourquoi est-ce que le thé est noir et amer?", "French"),
-        ("Combien de temps dure un cycle de sommeil ?", "French"),
-        ("¿Cuándo y cómo es el té?", "Spanish"),
-        ("¿Cuánto dura un ciclo de sueño?", "Spanish"),
-        ("Quando e perché il tè è nero?", "Italian"),
-        ("Сколько заваривать чай?", "another script"),
-    ],
-)
-def test_another_language_is_named(table: Make, question: str, language: str) -> None:
-    answer = table([], policy={"out_of_scope_at": 0.0}).ask(question)
-    assert answer.answer.startswith(f"I answer questions in English; this one looks like {language}.")
+def test_another_language_is_named(table: Make) -> None:
+    answer = table([], policy={"out_of_scope_at": 0.0}).ask("Pourquoi est-ce que le thé est noir et amer?")
+    assert answer.answer.startswith(language_line("Pourquoi ?") + "\n\nI can help with:")
+    unknown = table([NO_ANSWER] * 2, [NO_ANSWER]).ask("Wie lange dauert es?", expert="tea")
+    assert (unknown.outcome, unknown.answer) == (Outcome.UNKNOWN, f"{language_line('Warum?')}\n\n{UNKNOWN}")
+
+
+def test_a_reply_in_another_language_is_named_whatever_it_is_joined_with(table: Make) -> None:
+    t = table([], policy={"out_of_scope_at": 0.0})
+    t.ask("it hurts", thread="t")
+    assert t.ask("睡眠", thread="t").answer.startswith("I answer questions in English; this one is in another script.")
 
 
 def test_the_general_model_answers_what_is_out_of_scope_and_is_marked(table: Make) -> None:

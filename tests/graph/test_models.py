@@ -14,11 +14,12 @@ from core import errors
 from core.errors import InputError, MissingKeyError, ModelError
 from core.settings import Settings
 from core.types import NO_ANSWER, Escalation, Hit, Notice, Outcome, Passage
-from graph.api import run
+from graph.api import compiled, run
 from graph.prompts import HISTORY, RULES, gives_orders, grounded, ungrounded
 from graph.services import Services
 from graph.state import Context
 from llms.fake import ScriptedModel
+from store.runs import thread_runs
 from tests.graph.conftest import BAD, GOOD, HALF, QUESTION, Table, refused
 
 Make = Callable[..., Table]
@@ -144,8 +145,17 @@ def breaking(table: Make, *, live: bool) -> Table:
 
 
 def test_what_was_shown_as_final_is_not_replaced_by_another_model(table: Make) -> None:
-    with refused(errors.TruncatedAnswerError, r"fake:breaking broke off\."):
-        breaking(table, live=True).ask()
+    t = breaking(table, live=True)
+    found = t.events(thread="t")
+    answer = found[-1]["data"]
+    assert "".join(e["data"] for e in found if e["type"] == "token") == answer["answer"] == "Green tea [1]"
+    assert [(m["model"], m["output_tokens"]) for m in answer["models"]] == [("fake:breaking", 2)]
+    assert answer["notices"] == [{"kind": "truncated", "text": "fake:breaking broke off."}]
+    assert [(run.question, run.answer) for run in thread_runs(t.services.engine, "t")] == [(QUESTION, answer)]
+    assert [m.text for m in compiled(t.services).get_state({"configurable": {"thread_id": "t"}}).values["messages"]] == [
+        QUESTION,
+        "Green tea [1]",
+    ]
 
 
 def test_a_live_draft_of_which_nothing_was_shown_yet_is_written_by_another_model(table: Make) -> None:

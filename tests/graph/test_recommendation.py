@@ -81,10 +81,20 @@ def test_models_without_a_key_are_never_chosen(trained):
     assert "DEEPSEEK_API_KEY is not set" in found.unusable[NO_KEY]
     assert {"local:reader", "local:deep-reader"} <= set(found.unmeasured)
     assert found.models[0].quality == pytest.approx(0.9, abs=0.01)
-    assert found.models[0].cost_usd == pytest.approx(0.001)
+    assert found.models[0].cost_usd == pytest.approx(0.001, rel=0.01)
     assert found.models[0].latency_ms is None
     assert len(found.nearest) == 3
     assert found.nearest[0].prompt.startswith("How long does green tea steep")
+
+
+def test_a_long_prompt_costs_what_reading_it_costs(trained):
+    services, long = trained(), f"{QUESTION} {'Steeped tea. ' * 308}"
+    short_costs, long_costs = ({each.model: each.cost_usd for each in recommend(services, asked).models} for asked in (QUESTION, long))
+    more = (len(long) - len(QUESTION)) / 4e6  # 4 characters a token, and prices are for a million
+    assert long_costs[CHEAP] == pytest.approx(short_costs[CHEAP] + 0.05 * more, rel=0.02)
+    assert long_costs[STRONG] == pytest.approx(short_costs[STRONG] + 1.25 * more, rel=0.02)
+    assert recommend(services, long, budget=short_costs[MIDDLE] + 0.0001).model == CHEAP
+    assert min(each.cost_usd for each in recommend(services, "a").models) > 0
 
 
 def test_for_pictures_only_models_that_see_are_chosen(trained):

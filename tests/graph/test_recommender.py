@@ -36,13 +36,17 @@ def test_every_kind_learns_who_is_right_on_what(kind, encoder):
 
 @pytest.mark.parametrize("kind", QUICK)
 def test_a_saved_one_says_the_same(kind, encoder, tmp_path):
-    made = Recommender(kind, encoder, seed=3).fit(measured())
+    learnt = measured()
+    learnt.prompts[-1] += "." * 10_000  # of which only the beginning is kept
+    made = Recommender(kind, encoder, seed=3).fit(learnt)
     made.worth = 12.5
     made.save(tmp_path / "recommender")
     found = Recommender.load(tmp_path / "recommender", encoder)
     prompts = ["what is 5 plus 9", "a poem about rain", ""]
     assert found.qualities(prompts) == pytest.approx(made.qualities(prompts), abs=1e-5)
     assert found.costs(prompts) == pytest.approx(made.costs(prompts), abs=1e-6, nan_ok=True)
+    assert found.characters(prompts[0]) == pytest.approx(made.characters(prompts[0]))
+    assert found.characters(learnt.prompts[-1]) > 250
     assert (found.kind, found.seed, found.worth, found.models) == (kind, 3, 12.5, made.models)
     assert found.nearest(prompts[0], 2) == made.nearest(prompts[0], 2)
 
@@ -87,7 +91,7 @@ def test_a_broken_or_foreign_one_is_refused_with_what_mends_it(encoder, tmp_path
     folder = tmp_path / "recommender"
     Recommender("kernel", encoder).fit(measured()).save(folder)
     (folder / "scores.npy").write_bytes(b"half")
-    with pytest.raises(IndexFault, match=r"cannot be read: .*Run: switchyard train recommender"):
+    with pytest.raises(IndexFault, match=r"cannot be read: .*Run: switchyard train recommender FILE"):
         Recommender.load(folder, encoder)
     Recommender("kernel", encoder).fit(measured()).save(folder)
     about = json.loads((folder / "about.json").read_text())

@@ -44,6 +44,8 @@ def test_the_route_is_shown_and_nothing_is_spent(table: Make) -> None:
 def test_an_accepted_route_is_answered_and_stored_once(table: Make) -> None:
     t = table([GOOD])
     t.events(thread="t", review=True)
+    with refused(InputError, "Expected a conversation of your own.*"):
+        list(resumed("accept", Context(review=True, owner="bob"), "t", t.services))
     seen = list(resumed("accept", REVIEW, "t", t.services))
     assert [event["type"] for event in seen if event["type"] != "draft_token"] == ["route", "passages", "token", "answer"]
     answer = Answer.from_dict(seen[-1]["data"])

@@ -116,7 +116,7 @@ def test_what_was_saved_says_what_it_was_made_of(router: Any, encoder: Encoder, 
 
 def test_a_router_of_another_encoder_is_refused(router: Any, encoder: Encoder, tmp_path: Path) -> None:
     router.save(tmp_path / "router")
-    with pytest.raises(IndexFault, match=r"made by another encoder. Run: switchyard (index --force|train router --kind \w+)"):
+    with pytest.raises(IndexFault, match=r"made by another encoder. Run: switchyard train router --kind \w+"):
         opened(router, tmp_path / "router", Foreign(encoder))
 
 
@@ -130,7 +130,7 @@ def test_a_half_written_one_is_refused(router: Any, encoder: Encoder, tmp_path: 
 
 def test_one_of_another_kind_is_refused(encoder: Encoder, tmp_path: Path) -> None:
     LogisticRouter(encoder).fit(TEXTS, LABELS).save(tmp_path / "router")
-    with pytest.raises(IndexFault, match=r"it holds a router of the kind 'logistic'\. Run: switchyard index --force"):
+    with pytest.raises(IndexFault, match=r"it holds a router of the kind 'logistic'\. Run: switchyard train router --kind similarity"):
         SimilarityRouter.load(tmp_path / "router", encoder)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from core.errors import InputError
 from core.types import OUT_OF_SCOPE
 from graph.routers.llm import ChatRouter, distribution
 from llms.fake import ScriptedModel
+from tests.graph.conftest import GOOD, Table
 from tests.graph.test_router_kinds import LABELS, TEXTS
 
 SPEC = "openai:weak"
@@ -67,5 +69,15 @@ def test_a_model_that_is_too_sure_is_calibrated(encoder: Any) -> None:
 
 
 def test_a_reader_of_passages_is_no_chat_model(encoder: Any) -> None:
-    with pytest.raises(InputError, match=r"needs a chat model; local:reader only reads passages. Name one: --model"):
+    with pytest.raises(InputError, match=r"needs a chat model; local:reader only reads passages. Name one: SWITCHYARD_INFERIOR=.+--model"):
         ChatRouter(encoder, model="local:reader", ask=lambda spec, messages: "")
+
+
+def test_its_call_is_in_the_turns_models_and_cost(table: Callable[..., Table]) -> None:
+    made = table([GOOD], models={"openai:router": ScriptedModel(replies=['{"tea": 1}'])})
+    services, home = made.services, made.services.settings.home
+    ChatRouter(services.encoder, model="openai:router", ask=services.ask).fit(TEXTS, LABELS).save(home / "routers" / "llm")
+    (home / "prices.toml").write_text('["openai:router"]\ninput = 0\noutput = 1000000\n')
+    answer = made.ask(router="llm")
+    assert [(use.model, use.cost_usd) for use in answer.models] == [("openai:router", 2.0), ("fake:weak", 0.0)]
+    assert (answer.outcome, answer.cost_usd) == ("answered", 2.0)

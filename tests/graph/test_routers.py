@@ -116,7 +116,7 @@ def test_no_pickle_is_written(router: SimilarityRouter, tmp_path: Path) -> None:
 
 def test_another_encoder_is_refused_with_the_command_that_mends_it(router: SimilarityRouter, encoder: Encoder, tmp_path: Path) -> None:
     router.save(tmp_path / "router")
-    with pytest.raises(IndexFault, match=r"another encoder.*switchyard index --force"):
+    with pytest.raises(IndexFault, match=r"another encoder.*switchyard train router --kind similarity"):
         type(router).load(tmp_path / "router", Foreign(encoder))
 
 
@@ -127,12 +127,12 @@ def test_another_encoder_is_refused_with_the_command_that_mends_it(router: Simil
 def test_a_broken_file_is_refused(router: SimilarityRouter, encoder: Encoder, tmp_path: Path, name: str, content: bytes) -> None:
     router.save(tmp_path / "router")
     (tmp_path / "router" / name).write_bytes(content)
-    with pytest.raises(IndexFault, match=r"cannot be read.*switchyard index --force"):
+    with pytest.raises(IndexFault, match=r"cannot be read.*switchyard train router --kind similarity"):
         type(router).load(tmp_path / "router", encoder)
 
 
 def test_a_missing_one_is_refused(make: Callable[[Encoder], SimilarityRouter], encoder: Encoder, tmp_path: Path) -> None:
-    with pytest.raises(IndexFault, match=r"No such file.*switchyard index --force"):
+    with pytest.raises(IndexFault, match=r"No such file.*switchyard train router --kind similarity"):
         type(make(encoder)).load(tmp_path / "none", encoder)
 
 

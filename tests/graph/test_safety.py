@@ -20,7 +20,7 @@ from retrieval.encoder import Encoder
 from tests.graph.conftest import Table
 
 ROWS = Path(__file__).parents[1] / "data" / "safety.csv"
-"""rule, urgent (yes or no), text: 20 and 20 for each rule"""
+"""rule, urgent (yes or no), text: 20 and 20 for each rule, and as many more for babies under `breathing-stops`"""
 
 
 Found = dict[tuple[str, str], list[tuple[str, str | None]]]

@@ -70,7 +70,11 @@ def test_the_tokens_together_are_the_answer(table: Make, pieces: list[str], live
 
 
 @pytest.mark.parametrize(
-    "refusal", [[NO_ANSWER], ["The passages do not", " answer this question", ". Sorry."], [" the passages do NOT answer this question"]]
+    "refusal",
+    [
+        *([NO_ANSWER], ["The passages do not", " answer this question", ". Sorry."], [" the passages do NOT answer this question"]),
+        *(["I do not know."], ["I’m sorry,", " but I ca", "n’t say."]),
+    ],
 )
 def test_a_live_draft_that_knows_nothing_is_held_for_the_ladder(table: Make, refusal: list[str]) -> None:
     found = table([refusal, NO_ANSWER], [GOOD], live=True).events()
@@ -81,11 +85,16 @@ def test_a_live_draft_that_knows_nothing_is_held_for_the_ladder(table: Make, ref
 def test_a_live_draft_is_never_replaced(table: Make) -> None:
     t = table([f"{BAD} [1]"], [GOOD], live=True)
     answer = Answer.from_dict(t.events()[-1]["data"])
-    assert (answer.outcome, answer.answer) == (Outcome.ANSWERED, f"{BAD} [1]")
+    assert (answer.outcome, answer.answer) == (Outcome.UNKNOWN, f"{BAD} [1]")
     assert t.strong.history == []
     assert (answer.citations, answer.grounded) == ([], False)
     unlisted = "A marker in this answer points to a passage that does not support it, and is no source."
     assert answer.notices == [Notice("model", unlisted)]
+
+
+def test_where_nobody_reads_along_the_strongest_evidence_spares_no_draft_the_ladder(table: Make) -> None:
+    answer = table([BAD, BAD], [GOOD], live=True).ask()
+    assert (answer.outcome, answer.answer) == (Outcome.ESCALATED, f"{GOOD} [1]")
 
 
 def test_a_live_draft_without_markers_gets_them_as_it_streams(table: Make) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from core.errors import IndexFault
 from core.settings import ROOT
 from core.types import Outcome
 from graph.difficulty import DifficultyRouter
-from graph.nodes.route import find_route
+from graph.nodes.route import find_route, with_difficulty
 from tests.graph.conftest import GOOD, QUESTION
 from tests.graph.test_difficulty import HARD, history
 
@@ -21,14 +23,18 @@ def ship(tmp_path):
     return lambda: shutil.copytree(ROOT / "artifacts" / "difficulty", tmp_path / "artifacts" / "difficulty")
 
 
+def needed(shared, question=QUESTION):
+    return with_difficulty(shared, question, find_route(shared, question)).superior_probability
+
+
 def test_without_a_difficulty_router_there_is_no_number(table):
-    assert find_route(table([GOOD]).services, QUESTION).superior_probability is None
+    assert needed(table([GOOD]).services) is None
 
 
 def test_the_shipped_router_says_how_likely_the_superior_model_is_needed(table, ship):
     given = table([GOOD])
     ship()
-    p = find_route(given.services, QUESTION).superior_probability
+    p = needed(given.services)
     assert p == round(float(given.services.difficulty.predict_proba([QUESTION])[0]), 6)
     assert 0 < p < 0.5
 
@@ -38,14 +44,21 @@ def test_ones_own_router_comes_before_the_shipped_one(table, ship):
     ship()
     shared = given.services
     DifficultyRouter("xgboost", shared.encoder).fit(*history(200)).save(shared.settings.home / "difficulty")
-    assert find_route(shared, HARD.format(3)).superior_probability > 0.6
+    assert needed(shared, HARD.format(3)) > 0.6
 
 
 def test_a_broken_router_is_one_line(table, ship):
     given = table([GOOD])
     (ship() / "weak-bias.npy").write_bytes(b"half")
-    with pytest.raises(IndexFault, match=r"cannot be read: .* Run: switchyard train difficulty"):
-        find_route(given.services, QUESTION)
+    with pytest.raises(IndexFault, match=r"cannot be read: .* Run: switchyard train difficulty FILE"):
+        needed(given.services)
+
+
+def test_a_dry_run_asks_no_chat_model(table):
+    shared = table([GOOD]).services
+    shared.__dict__["difficulty"] = SimpleNamespace(kind="llm", predict_proba=lambda prompts: np.full(len(prompts), 0.5))
+    assert needed(shared) == 0.5
+    assert with_difficulty(shared, QUESTION, find_route(shared, QUESTION), spend=False).superior_probability is None
 
 
 def test_from_the_threshold_on_the_superior_model_answers_at_once(table, ship):

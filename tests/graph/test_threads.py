@@ -85,6 +85,10 @@ def test_the_owner_is_recorded(table: Make) -> None:
     t.ask(thread="nobodys")
     assert [x.thread_id for x in threads(t.services.engine, "ann")] == ["hers"]
     assert [x.thread_id for x in threads(t.services.engine)] == ["nobodys"]
+    for thread, owner in (("hers", None), ("hers", "bob"), ("nobodys", "ann")):
+        with refused(InputError, r"Expected a conversation of your own; this one is another owner's\. Choose another name .*"):
+            t.ask(thread=thread, owner=owner)
+    assert len(conversation(t.services, "hers")) == len(t.weak.history) == 2
 
 
 def test_many_at_once_do_not_mix(tiny: Services) -> None:
@@ -178,7 +182,7 @@ def test_the_longest_question_is_answered(tiny: Services) -> None:
 
 def test_control_characters_are_taken_out_everywhere(table: Make) -> None:
     t = table([GOOD])
-    t.ask("How long\x00 does\x1b green \ud83dtea\u202e steep?", thread="t")
+    t.ask("How \x1b[1;31mlong\x1b[0m\x00 does\x1b \x1b]8;;http://x\x1b\\green\x1b]8;;\x07 \ud83dtea\u202e \x9b31msteep?", thread="t")
     assert t.weak.history[0][-1].text.endswith(f"Question: {QUESTION}")
     assert conversation(t.services, "t")[0] == ("human", QUESTION)
     assert thread_runs(t.services.engine, "t")[0].question == QUESTION

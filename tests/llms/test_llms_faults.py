@@ -79,7 +79,7 @@ def test_each_fault_is_one_readable_line_without_a_key(provider, behaviour, tmp_
     assert type(run.error) is kind
     text = str(run.error)
     assert text.startswith(f"{SPECS[provider]} {words}")
-    assert text.endswith("choose another model with --model.")
+    assert text.endswith("or choose another model.")
     assert "\n" not in text
     shown = "".join(traceback.format_exception(run.error))
     assert not [secret for secret in (KEY, "sk-abc", "AIza") if secret in shown]

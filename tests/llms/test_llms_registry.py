@@ -86,7 +86,7 @@ def test_fallbacks_leave_out_what_has_no_key_and_the_model_itself():
 def test_a_missing_key_is_one_line(spec, variable):
     with pytest.raises(MissingKeyError) as caught:
         load_model(spec, with_keys(), None)
-    assert str(caught.value) == f"{variable} is not set: put it into .env, or choose another, e.g. --model local:reader."
+    assert str(caught.value) == f"{variable} is not set: put it into .env, or choose another, e.g. local:reader."
 
 
 def test_only_openai_does_without_a_key_by_base_url():

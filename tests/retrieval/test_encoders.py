@@ -10,6 +10,7 @@ import pytest
 from core.errors import IndexFault, UnknownNameError
 from core.settings import ROOT
 from retrieval.encoder import OnnxEncoder, SentenceTransformerEncoder, exported_model, load_encoder, packaged_model
+from tests.llms.wire import closed_port
 
 NEAR = [
     ("How long should green tea steep?", "Steep green tea for two minutes."),
@@ -106,6 +107,13 @@ def test_a_folder_that_holds_no_model(tmp_path):
     with pytest.raises(IndexFault, match=r"^Encoder '.*nothing': expected a sentence-.*SWITCHYARD_ENCODER") as caught:
         load_encoder(f"st:{tmp_path / 'nothing'}", tmp_path).encode(["x"])
     assert "\n" not in str(caught.value)
+
+
+def test_a_hub_that_cannot_be_reached_is_not_asked_again_and_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{closed_port()}")
+    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda _: pytest.fail("it is asked again"))
+    with pytest.raises(IndexFault, match=r"^Encoder 'no/such': expected a sentence-.*, and couldn't find them in the cached files\. Set"):
+        load_encoder("st:no/such", tmp_path).encode(["x"])
 
 
 def test_a_folder_of_a_tuned_encoder_without_its_files(tmp_path):

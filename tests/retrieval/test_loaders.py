@@ -165,9 +165,9 @@ def test_half_a_character_does_no_harm(load):
         ("a.pdf", b"", "expected a readable PDF: "),
         ("a.csv", b"text\n" + b"x" * 200_000, r"cannot be read: field larger than field limit \(131072\)"),
         ("a.jsonl", b'{"text": "fine"}\n{"text": ', "line 2: expected JSON: "),
-        ("a.jsonl", b'{"title": "no text"}', 'line 1: expected {"_id","title","text"}'),
-        ("a.jsonl", b'{"text": null}', 'line 1: expected {"_id","title","text"}'),
-        ("a.jsonl", b'["text"]', 'line 1: expected {"_id","title","text"}'),
+        ("a.jsonl", b'{"title": "no text"}', 'line 1: expected {"_id","title","text"}; \'text\' is missing.'),
+        ("a.jsonl", b'{"text": null}', 'line 1: expected {"_id","title","text"}; \'text\' is no text.'),
+        ("a.jsonl", b'["texts"]', 'line 1: expected {"_id","title","text"}; \'text\' is missing.'),
         ("a.docx", b"x", r"no loader for '\.docx'\. Known: \.csv, \.htm, \.html, \.jsonl, \.md, \.pdf, \.txt"),
     ],
 )
@@ -184,7 +184,7 @@ def test_pdfs_without_text_for_us(load):
         load("locked.pdf", pdf("Secret.", password="open sesame"))
 
 
-def test_a_damaged_pdf_is_read_or_refused_in_one_line(load):
+def test_a_damaged_pdf_is_read_or_refused_in_one_line(load, caplog):
     good = pdf("Green tea steeps for two minutes.")
     refused = 0
     for cut in range(0, len(good), 16):
@@ -195,6 +195,7 @@ def test_a_damaged_pdf_is_read_or_refused_in_one_line(load):
                 refused += 1
                 assert "\n" not in str(error)
     assert refused > 20
+    assert caplog.messages == []  # pypdf's own
 
 
 def test_a_folder_is_read_in_order_with_its_subfolders(tmp_path):
@@ -222,4 +223,8 @@ def test_a_missing_folder_and_a_dangling_link(tmp_path):
         load_folder(tmp_path / "corpus")
     (tmp_path / "gone.md").symlink_to(tmp_path / "nowhere.md")
     with pytest.raises(DocumentError, match=r"gone\.md cannot be read: .*No such file or directory"):
+        load_folder(tmp_path)
+    for n in range(11):
+        (tmp_path / f"more{n}.md").symlink_to(tmp_path / "nowhere.md")
+    with pytest.raises(DocumentError, match=r"gone\.md cannot be read: .* And 2 more files cannot be read\.$"):
         load_folder(tmp_path)

@@ -21,6 +21,7 @@ from server.app import create_app
 from server.state import State
 from store import keys
 from tests.graph.conftest import table  # noqa: F401  # the application with two scripted models
+from ui.commands.serve import KEPT_S
 
 
 @dataclass
@@ -51,7 +52,9 @@ def running(services: Services, **options: Any) -> Iterator[Running]:
     app = create_app(lambda: services, **options)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=3, ws="none")
+        # httpx lets go of a resting connection after 5 s, as uvicorn would by itself: one might close what the other is about to use.
+        kept: dict[str, Any] = {"timeout_keep_alive": KEPT_S, "timeout_graceful_shutdown": 3}
+        config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", **kept)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

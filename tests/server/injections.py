@@ -22,6 +22,7 @@ from rich.console import Console
 
 from core.settings import Settings
 from core.types import Answer
+from graph.nodes.prepare import clean_question
 from graph.services import Services
 from llms.fake import ObedientModel, ScriptedModel
 from llms.registry import load_model
@@ -97,7 +98,9 @@ class Stage:
 
     def under(self, attack: Attack) -> Running:
         """The server that is attacked; from now on the model obeys this attack."""
-        self.model.orders = {attack.text: attack.says}
+        # Of a question's terminal sequences nothing at all is left.
+        order = clean_question(attack.text, 8_000) if attack.place == "question" else attack.text
+        self.model.orders = {order: attack.says}
         return self.live if attack.number % 2 else self.held
 
     def files(self) -> dict[str, bytes]:

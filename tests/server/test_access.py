@@ -93,6 +93,8 @@ def test_a_wrong_key_is_refused_before_the_body_is_sent(serve: Serve, table: Mak
         ("127.0.0.1", "localhost:8000", True),
         ("127.0.0.1", "127.0.0.1", True),
         ("::1", "[::1]:8000", True),
+        ("127.0.0.1", "127.0.0.2:8000", True),
+        ("127.0.0.1", "10.0.0.9", False),
         ("127.0.0.1", "evil.example:8000", False),
         ("127.0.0.1", "localhost.evil.example", False),
         ("127.0.0.1", "[", False),
@@ -103,11 +105,14 @@ def test_a_wrong_key_is_refused_before_the_body_is_sent(serve: Serve, table: Mak
 )
 def test_without_keys_only_this_machine_by_its_own_name(table: Make, address: str, host: str, allowed: bool) -> None:
     services = table([]).services
+    headers = {"authorization": "Bearer anything", "host": host}
     if allowed:
-        assert identify(services, "Bearer anything", address, host).owner is None
-    else:
+        assert identify(services, headers, address).owner is None
+    # Whoever a proxy on this machine speaks for is elsewhere.
+    proxied = [headers | {name: "10.0.0.9"} for name in ("x-forwarded-for", "forwarded", "x-real-ip")]
+    for said in proxied if allowed else [headers]:
         with pytest.raises(Refused, match="Without keys only this machine may ask") as refused:
-            identify(services, "Bearer anything", address, host)
+            identify(services, said, address)
         assert refused.value.status == 401
 
 

@@ -14,6 +14,7 @@ from core.errors import ModelUnavailableError
 from llms.fake import ScriptedModel
 from store import keys
 from tests.graph.conftest import GOOD, QUESTION, Table
+from tests.postgres import BOTH
 from tests.server.conftest import Running, chat, streamed
 
 Serve = Callable[..., Running]
@@ -34,6 +35,7 @@ def priced(table: Make) -> Callable[..., Table]:
     return make
 
 
+@BOTH
 def test_a_spent_budget_ends_the_asking(serve: Serve, priced: Callable[..., Table]) -> None:
     on = serve(priced('["openai:toll"]\ninput = 0\noutput = 1000000\n').services)
     client = on.asking(on.key("ann", budget_usd=10.0))
@@ -48,6 +50,7 @@ def test_a_spent_budget_ends_the_asking(serve: Serve, priced: Callable[..., Tabl
     assert cost == 'switchyard_cost_usd_total{model="openai:toll"} 16.0'
 
 
+@BOTH
 @pytest.mark.parametrize("stream", [False, True])
 def test_turns_at_once_spend_no_more_than_one_after_the_other(serve: Serve, priced: Callable[..., Table], stream: bool) -> None:
     made = priced('["openai:toll"]\ninput = 0\noutput = 1000000\n', replies=12)
@@ -69,6 +72,7 @@ def test_turns_at_once_spend_no_more_than_one_after_the_other(serve: Serve, pric
     assert keys.left(on.services.engine, stored) == -4.0
 
 
+@BOTH
 def test_a_turn_that_its_client_leaves_costs_what_it_held(serve: Serve, priced: Callable[..., Table]) -> None:
     made = priced('["openai:toll"]\ninput = 0.5\noutput = 1\n')
     on = serve(made.services)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -50,8 +51,10 @@ def test_a_whole_answer_in_openais_form(serve: Serve, table: Make) -> None:
         "total_tokens": use["input_tokens"] + use["output_tokens"],
     }
     assert (answer["expert"], answer["outcome"], answer["cost_usd"]) == ("tea", "answered", 0.0)
-    (stored,) = thread_runs(on.services.engine, answer["thread_id"])
-    assert stored.answer == answer
+    (stored,) = thread_runs(on.services.engine, answer["run_id"])
+    # A turn that stands alone is named like its run: nothing goes on from it.
+    assert stored.answer | {"thread_id": None} == answer
+    assert on.http.get("/v1/threads").json()["data"] == []
 
 
 def test_only_final_text_is_streamed_and_the_object_comes_last(serve: Serve, table: Make) -> None:
@@ -84,7 +87,7 @@ def test_the_messages_are_the_conversation(serve: Serve, table: Make) -> None:
     assert [(m.type, m.text) for m in sent[1:3]] == [("human", QUESTION), ("ai", f"{GOOD} [1]")]
     assert sent[-1].text.endswith("Question: How long does green tea steep in winter?")
     assert "pirate" not in "".join(m.text for m in [*rewriting, *sent])
-    assert body["switchyard"]["thread_id"] == body["switchyard"]["run_id"]
+    assert body["switchyard"]["thread_id"] is None
 
 
 @pytest.mark.parametrize("header", [True, False], ids=["header", "metadata"])
@@ -105,8 +108,18 @@ def test_a_thread_goes_on(serve: Serve, tiny: Services, header: bool) -> None:
     assert http.get("/v1/threads/t-1").status_code == http.delete("/v1/threads/t-1").status_code == 404
 
 
+def test_a_thread_is_named_once_and_empty_is_absent(serve: Serve, table: Make) -> None:
+    http = serve(table([GOOD] * 2).services).http
+    http.headers["X-Thread-Id"] = "t-1"
+    both = chat(http, QUESTION, metadata={"thread_id": "t-2"})
+    assert (both.status_code, both.json()["error"]["param"]) == (400, "thread_id")
+    assert chat(http, QUESTION, metadata={"thread_id": ""}).json()["switchyard"]["thread_id"] == "t-1"
+    http.headers["X-Thread-Id"] = ""
+    assert chat(http, QUESTION, switchyard=None).json()["switchyard"]["thread_id"] is None
+
+
 def test_the_models_are_the_experts_and_the_superior_one(serve: Serve, table: Make) -> None:
-    on = serve(table([GOOD], [GOOD]).services)
+    on = serve(table([GOOD] * 2, [GOOD] * 2).services)
     listed = [model["id"] for model in on.http.get("/v1/models").json()["data"]]
     assert listed == ["switchyard", "switchyard/bees", "switchyard/tea", "switchyard/superior"]
     assert on.http.get("/v1/models/switchyard/tea").json()["name"] == "Switchyard: Tea"
@@ -156,6 +169,9 @@ def test_langchains_client(serve: Serve, table: Make) -> None:
         ({"messages": [{"role": "user", "content": " "}]}, None, "Expected a question; got an empty one"),
         ({"messages": [{"role": "user", "content": "x" * 9000}]}, None, "at most 8,000 characters; got 9,000"),
         ({"n": 2}, "n", "is not supported"),
+        ({"n": 0}, "n", "is not supported"),
+        ({"logprobs": True}, "logprobs", "is not supported"),
+        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content", "type input_audio is not supported"),
         ({"response_format": {"type": "json_object"}}, "response_format", "is not supported"),
         ({"metadata": {"thread_id": "a b"}}, "thread_id", "expected 1 to 64 letters"),
         ({"stream": "perhaps"}, "stream", "valid boolean"),
@@ -174,8 +190,13 @@ def test_other_errors_have_openais_form_too(serve: Serve, table: Make) -> None:
     http = serve(table([]).services).http
     large = http.post("/v1/chat/completions", content=b" " * 17_000_000, headers={"Content-Type": "application/json"})
     assert (large.status_code, large.json()["error"]["message"]) == (413, "Expected a request of at most 16,777,216 bytes.")
-    broken = http.post("/v1/chat/completions", content=b"{", headers={"Content-Type": "application/json"})
-    assert (broken.status_code, broken.json()["error"]["type"]) == (400, "invalid_request_error")
+    for kind, says in (
+        ("application/json", "body: not JSON, at character 11"),
+        ("text/plain", "body: expected Content-Type: application/json"),
+    ):
+        broken = http.post("/v1/chat/completions", content=b'{"model": "x', headers={"Content-Type": kind})
+        error = {"type": "invalid_request_error", "message": says, "param": "body", "code": None}
+        assert (broken.status_code, broken.json()["error"]) == (400, error)
     assert http.get("/v1/nothing").json()["error"]["type"] == "not_found_error"
     assert http.put("/v1/models").status_code == 405
 
@@ -260,6 +281,28 @@ def test_a_dry_run_spends_nothing(serve: Serve, table: Make) -> None:
     assert made.weak.history == []
 
 
+def test_a_dry_run_fits_no_router_and_asks_no_model(serve: Serve, table: Make, tmp_path: Path, encoder_cache: Path) -> None:
+    (tmp_path / "indexes").mkdir()
+    (tmp_path / "indexes" / ".encoder").symlink_to(encoder_cache, target_is_directory=True)
+    made = table([], router="transformer", indexes_dir=tmp_path / "indexes")
+    http = serve(made.services).http
+
+    def refused(kind: str) -> tuple[int, str, str]:
+        response = http.post("/v1/route", json={"text": QUESTION, "router": kind})
+        error = response.json()["error"]
+        return response.status_code, error["param"], error["message"].partition(": ")[2]
+
+    assert refused("similarity") == (400, "router", 'switchyard route "any question" --router similarity')
+    assert refused("logistic") == (400, "router", "switchyard train router --kind logistic")
+    assert http.post("/v1/route", json={"text": QUESTION, "router": "llm"}).json()["error"]["message"] == (
+        "Nothing is spent on a dry run, and the router llm asks a chat model. Name another as router, or ask the question."
+    )
+    assert http.post("/v1/route", json={"text": QUESTION, "router": "nobody"}).status_code == 400
+    assert http.post("/v1/route", json={"text": QUESTION, "router": "majority"}).json()["router"] == "majority"
+    assert "similarity" not in vars(made.services)
+    assert made.weak.history == []
+
+
 def test_feedback_goes_to_the_run(serve: Serve, table: Make) -> None:
     on = serve(table([GOOD]).services)
     run_id = chat(on.http, QUESTION).json()["switchyard"]["run_id"]
@@ -272,6 +315,7 @@ def test_health_and_readiness(serve: Serve, table: Make, monkeypatch: pytest.Mon
     on = serve(table([]).services)
     assert on.http.get("/healthz").json() == {"status": "ok"}
     assert until(lambda: on.http.get("/readyz").status_code == 200)
+    assert [on.http.head(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
 
     def gone(_engine: Any) -> bool:
         raise StoreError("no database")

@@ -17,8 +17,9 @@ import pytest
 from langchain_core.messages import BaseMessage, SystemMessage, ToolMessage
 
 from core.text import dumps, plain
+from graph.confidence import Logistic
 from graph.nodes.prepare import clean_question
-from graph.nodes.route import find_route
+from graph.nodes.route import find_route, with_difficulty
 from graph.state import Context
 from server.markdown import Inert, sources
 from tests.server.conftest import chat, streamed
@@ -88,13 +89,13 @@ def test_nothing_but_the_words_of_the_answer_changes(stage: Stage, asked: Callab
         assert answer["answer"].strip() != f"{GOOD} [1]"
 
     question = clean_question(attack.said[-1], services.settings.max_question_chars)
-    assert answer["route"] == json.loads(json.dumps(asdict(find_route(services, question, "tea"))))
+    assert answer["route"] == json.loads(json.dumps(asdict(with_difficulty(services, question, find_route(services, question, "tea")))))
     assert [(use["model"], use["tier"]) for use in answer["models"]] == [("fake:obedient", "inferior")]
     # Its own instructions hold the words with which it is to say that it found nothing.
     outcome = "unknown" if "{system}" in attack.says else "answered"
     same = ("expert", "outcome", "escalation", "cost_usd", "cost_always_superior_usd", "cached")
     assert [answer[name] for name in same] == ["tea", outcome, None, 0.0, 0.0, False]
-    assert answer["thread_id"] == answer["run_id"]
+    assert answer["thread_id"] is None
     assert {notice["kind"] for notice in answer["notices"]} <= {"injection", "model"}
 
     check_citations(answer, final=services is stage.live.services)
@@ -129,7 +130,12 @@ def test_the_page_and_the_terminal_show_it_as_text(asked: Callable[[Attack], Ask
     assert {lead for lead in leads if lead.startswith("#")} == {f"#{name}-{n}" for n in known}
     assert not [t for t in tokens(page) if t.type == "fence" and t.info.startswith("mermaid")]
 
-    pieces = [markup.question(attack.said[-1]), markup.summary(answer, TITLES), markup.sources(answer), markup.background(answer, TITLES)]
+    pieces = [
+        markup.question(attack.said[-1]),
+        markup.summary(answer, TITLES),
+        markup.sources(answer),
+        markup.background(answer, TITLES, Logistic({}, 0.0)),
+    ]
     html = Tags("".join([*pieces, markup.notices(answer, safety=True), markup.notices(answer, safety=False)]))
     assert not html.tags & ACTIVE_TAGS
     assert not [name for name, value in html.attributes if name in FETCHING or name.startswith("on") or "url(" in value]

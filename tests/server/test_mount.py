@@ -76,6 +76,15 @@ def test_nothing_but_what_describes_the_server_is_open_without_a_key(on: Open, h
         assert on.nobody.post(path, json={}, headers=headers).status_code == 401
 
 
+def test_of_web_pages_only_langsmiths_studio_may_call(on: Open) -> None:
+    wanted = {"Access-Control-Request-Method": "DELETE", "Access-Control-Request-Headers": "content-type,x-auth-scheme"}
+    for origin, allowed in (("https://smith.langchain.com", "https://smith.langchain.com"), ("https://page.example", None)):
+        preflight = on.nobody.options("/threads/search", headers={"Origin": origin, **wanted})
+        read = on.nobody.get("/info", headers={"Origin": origin})
+        assert [r.headers.get("access-control-allow-origin") for r in (preflight, read)] == [allowed, allowed]
+        assert preflight.status_code == (200 if allowed else 400)
+
+
 def test_the_chat_answers_beside_the_graph(on: Open) -> None:
     body = chat(on.ann, QUESTION, metadata={"thread_id": "hers"}).json()
     assert "two minutes" in body["choices"][0]["message"]["content"]
@@ -105,6 +114,8 @@ def test_what_is_not_for_keys_is_refused(on: Open) -> None:
     assert on.ann.post("/runs/crons", json=cron).status_code == 403
     assert on.ann.post("/runs/crons/search", json={}).status_code == 403
     assert on.ann.post("/assistants", json={"graph_id": "switchyard"}).status_code == 403
+    unfitted = on.ann.post("/runs/wait", json=TURN | {"context": {"router": "logistic"}})
+    assert (unfitted.status_code, "no request fits one" in unfitted.text) == (400, True)
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "switchyard", "arguments": TURN["input"]}}
     for path, body in (("/runs/wait", TURN), ("/mcp", call)):
         refused = on.carl.post(path, json=body, headers={"Accept": "application/json, text/event-stream"})
@@ -120,7 +131,7 @@ def test_an_mcp_client_asks(on: Open) -> None:
         return response.json()["result"]
 
     (tool,) = call("tools/list")["tools"]
-    assert tool["name"] == "switchyard"
+    assert (tool["name"], tool["description"].partition(",")[0]) == ("switchyard", "Answers a question")
     found = call("tools/call", name="switchyard", arguments={"messages": [{"role": "user", "content": QUESTION}]})
     assert "Green tea steeps for two minutes" in str(found["content"])
 

@@ -16,6 +16,7 @@ import graph
 from core.settings import Settings
 from graph.services import Services, services
 from store.runs import thread_runs
+from tests.llms import wire
 from tests.server.conftest import Running, chat
 from tests.test_langgraph_dev import ask as run_on
 from tests.test_langgraph_dev import server  # noqa: F401  # a LangGraph server that runs
@@ -135,3 +136,28 @@ def test_the_page_says_the_same_and_shows_it(python: Answers, open_page: Callabl
         assert shown in [element.value for element in page.markdown], question
         page.button(key="new-chat").click()
     same(python, found)
+
+
+def test_what_is_paid_is_the_same(
+    switchyard: Any,  # noqa: F811
+    serve: Callable[..., Running],
+    open_page: Callable[..., Any],  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    question = QUESTIONS[0]
+    with wire.serve("openai", "ok") as provider:
+        model = {"SWITCHYARD_INFERIOR": "openai:gpt-5-mini", "SWITCHYARD_SUPERIOR": "openai:gpt-5-mini"}
+        for name, value in (model | {"OPENAI_API_KEY": "sk-none", "OPENAI_BASE_URL": provider.url}).items():
+            monkeypatch.setenv(name, value)
+        answers = [json.loads(switchyard("ask", question, "--json").out), graph.ask(question).as_dict()]
+        answers.append(chat(serve(services()).http, question).json()["switchyard"])
+        page = open_page(services())
+        type_in(page, question)
+        (turn,) = thread_runs(services().engine, page.query_params["thread"])
+        answers.append(turn.answer)
+    price = wire.INPUT_TOKENS * 0.25e-6 + wire.OUTPUT_TOKENS * 2e-6
+    calls = [len(answer["models"]) for answer in answers]
+    assert min(calls) >= 1
+    # What is shown while it is written is asked no second time: a page may take fewer calls.
+    assert calls[:3] == calls[:1] * 3
+    assert [answer["cost_usd"] for answer in answers] == [pytest.approx(price * n) for n in calls]

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import Engine
 
 from core.settings import Settings
 from store.engine import engine
 from store.feedback import Feedback, all_feedback, delete_feedback, delete_feedback_of, feedback_of_runs, save
+from tests.postgres import BOTH
 
 SAID = Feedback("run-1", None, 10.0, "why do bees dance", 1, None, [2, 3], "They point.", "fine", ["bees"], {"route": 0.5})
 
 
-def test_what_was_said_comes_back(tiny_settings: Settings) -> None:
-    made = engine(tiny_settings.database)
+@pytest.fixture
+def made(tiny_settings: Settings) -> Iterator[Engine]:
+    opened = engine(tiny_settings.database)
+    yield opened
+    opened.dispose()
+
+
+@BOTH
+def test_what_was_said_comes_back(made: Engine) -> None:
     save(made, SAID)
     assert all_feedback(made) == [SAID]
     assert SAID.as_dict()["id"] == SAID.id
 
 
-def test_who_speaks_again_replaces_what_was_said_and_others_do_not(tiny_settings: Settings) -> None:
-    made = engine(tiny_settings.database)
+@BOTH
+def test_who_speaks_again_replaces_what_was_said_and_others_do_not(made: Engine) -> None:
     again, other = replace(SAID, created_at=30.0, rating=-1), replace(SAID, created_at=20.0, owner="ann")
     for one in (SAID, other, again):
         save(made, one)
@@ -31,8 +41,8 @@ def test_who_speaks_again_replaces_what_was_said_and_others_do_not(tiny_settings
     assert feedback_of_runs(made, ["run-1"], "bob") == {}
 
 
-def test_deletion_by_id_and_by_person(tiny_settings: Settings) -> None:
-    made = engine(tiny_settings.database)
+@BOTH
+def test_deletion_by_id_and_by_person(made: Engine) -> None:
     hers = [replace(SAID, run_id=f"run-{n}", owner="ann") for n in (2, 3)]
     for one in (SAID, *hers):
         save(made, one)

@@ -10,6 +10,7 @@ from core.errors import StoreError
 from core.settings import ROOT
 from store.engine import engine
 from store.ledger import FAILED, UNKNOWN, Entry, answered, begin, drop, exclusive, fail, finish, spent, storable
+from tests.postgres import BOTH
 
 HOLD = """
 import sys
@@ -21,10 +22,12 @@ with exclusive(made):
     sys.stdin.read()
 """
 
+pytestmark = BOTH
+
 
 @pytest.fixture
-def made(tmp_path):
-    found = engine(f"sqlite:///{tmp_path / 'x.db'}")
+def made(tmp_path, database_url):
+    found = engine(database_url or f"sqlite:///{tmp_path / 'x.db'}")
     yield found
     found.dispose()
 
@@ -46,7 +49,7 @@ def test_a_call_counts_as_the_most_it_can_cost_until_its_end_is_known(made):
     fail(made, refused, "500", state=FAILED)
     assert spent(made, "job") == 0.75
     drop(made, ["a"])
-    assert (spent(made, "job"), answered(made, ["a"])) == (0.5, {})
+    assert (spent(made, "job"), answered(made, ["a"])) == (0.75, {})
 
 
 def test_only_a_try_whose_end_is_unknown_is_repeated_with_its_idempotency_key(made):

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pydantic import SecretStr
 
+from core.errors import InputError
 from core.settings import Settings
 from core.types import NO_ANSWER, ModelUse, Tier
-from evaluation.cases import KINDS, Case, cases
+from evaluation.cases import ALTERED, KINDS, SHIFT, Case, cases
 from graph.confidence import AFTER, BEFORE, Confidence
 from graph.services import Services
 from llms.fake import ScriptedModel
@@ -64,6 +67,15 @@ def test_a_missing_extra_signal_is_neutral() -> None:
     parts = {name: value for name, value in rows[0].parts.items() if name != "hedging"}
     assert model.probability(parts) == model.probability({**parts, "hedging": model.neutral["hedging"]})
     assert model.probability({**parts, "hedging": 1.0}) < model.probability(parts)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_answers_that_are_all_alike_fit_nothing(right: bool) -> None:
+    rows = [replace(row, right=right) for row in drawn(5, 0)]
+    with pytest.raises(InputError, match=rf"Expected right and wrong answers .* all {'right' if right else 'wrong'}\."):
+        fit(rows)
+    with pytest.raises(InputError, match="12 of them are all"):  # the first question is held out
+        fit([replace(row, right=right != (row.question == "question 0")) for row in rows])
 
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
@@ -121,3 +133,17 @@ def test_the_superior_models_price_is_that_of_what_it_would_read(tiny_settings: 
     assert (found.superior_usd - written > 100 * 2e-6).all()
     assert (found.superior_usd - written < 5000 * 2e-6).all()
     assert services.tiers("tea")[Tier.SUPERIOR] == "openai:gpt-4.1"
+
+
+def test_an_answer_with_altered_numbers_is_wrong_and_rated_below_the_true_one(tiny: Services) -> None:
+    found = cases(tiny, ["train", "dev", "test"], kinds=["own", ALTERED])
+    true = {case.question: case for case in found if case.kind == "own"}
+    altered = [case for case in found if case.kind == ALTERED]
+    assert altered
+    for case in altered:
+        own = true[case.question]
+        numbers, others = ([int(n) for n in re.findall(r"(?<!\[)\b\d+", one.text)] for one in (own, case))
+        assert others == [n + SHIFT for n in numbers]
+        assert (case.right, case.parts["answers"]) == (False, 0.0)
+        assert case.parts["support"] < own.parts["support"]
+    assert measure(tiny.confidence, found)["altered_auroc"] > 0.9

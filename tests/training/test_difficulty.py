@@ -32,6 +32,15 @@ def test_rows_of_scores_of_both_scales_and_of_labels(tmp_path):
     assert [(r.prompt, r.weak_score, r.strong_score) for r in rows] == [("a", 0, 1), ("b", 0, 0.5), ("c", 0, 1), ("d", 1, 1)]
 
 
+def test_labels_stay_together_by_question_or_by_the_column_that_is_named(tmp_path):
+    rows = [{"ask": "a", "to": "ROUTE_TO_INFERIOR", "question_id": "7", "shop": 1}, {"ask": "b", "to": "ROUTE_TO_SUPERIOR", "shop": 2}]
+    path, maps = lines(tmp_path / "labels.jsonl", rows), {"prompt": "ask", "label": "to"}
+    assert [r.together for r in read_rows([path], None, maps)] == ['"7"', ""]
+    assert [r.together for r in read_rows([path], "shop", maps)] == ["1", "2"]
+    with pytest.raises(InputError, match="--group names the column 'nosuch', which this line lacks"):
+        read_rows([path], "nosuch", maps)
+
+
 @pytest.mark.parametrize(
     ("row", "line"),
     [
@@ -47,10 +56,18 @@ def test_scores_that_cannot_be_used(tmp_path, row, line):
     assert str(info.value).startswith(str(path))
 
 
-def test_a_label_that_is_none(tmp_path):
-    path = lines(tmp_path / "bad.jsonl", [{"prompt": "a", "label": "HARD"}])
-    with pytest.raises(InputError, match="row 1: expected the label ROUTE_TO_INFERIOR or ROUTE_TO_SUPERIOR; got 'HARD'"):
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        ({"prompt": "a", "label": "HARD"}, "the label is 'HARD', neither ROUTE_TO_INFERIOR nor ROUTE_TO_SUPERIOR"),
+        ({"label": "ROUTE_TO_INFERIOR"}, "'prompt' is missing"),
+    ],
+)
+def test_a_label_that_cannot_be_used(tmp_path, row, line):
+    path = lines(tmp_path / "bad.jsonl", [row])
+    with pytest.raises(InputError) as info:
         read_rows([path])
+    assert str(info.value).startswith(f'{path}, line 1: expected {{"prompt","label"}}; {line}')
 
 
 def test_cross_validation_beside_the_baselines(scored, encoder):
@@ -65,6 +82,21 @@ def test_cross_validation_beside_the_baselines(scored, encoder):
     assert found["logistic"]["cpt50"] == pytest.approx(0.2, abs=0.03)
     assert found["logistic"]["auroc"] == 1.0
     assert len(done) == 10
+
+
+@pytest.mark.parametrize(
+    ("needed", "line"),
+    [
+        ([0, 0, 0], "none of the 3 need it: there is nothing to learn."),
+        ([1, 0, 0], "labels.jsonl: 1 of the 3 rows need the superior model; expected more rows that do and that do not, as 3-fold"),
+    ],
+)
+def test_too_few_rows_to_learn_from(tmp_path, encoder, needed, line):
+    rows = [{"prompt": f"p{n}", "label": "ROUTE_TO_SUPERIOR" if need else "ROUTE_TO_INFERIOR"} for n, need in enumerate(needed)]
+    path = lines(tmp_path / "labels.jsonl", rows)
+    with pytest.raises(InputError) as info:
+        cross_validate(read_rows([path]), path, ["length"], lambda kind: DifficultyRouter(kind, encoder), lambda: None)
+    assert line in str(info.value)
 
 
 def test_what_is_saved_says_what_it_was_trained_on(scored, encoder, tmp_path):

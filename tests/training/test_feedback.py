@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from benchmarks.feedback import ANIMALS, UNSEEN_ANIMALS, Said, honest, kind_of_question, simulate
+from benchmarks.feedback import ANIMALS, OPENINGS, UNSEEN_ANIMALS, Said, honest, kind_of_question, simulate, unnamed
 from core.errors import IndexFault, InputError
 from core.types import OUT_OF_SCOPE
 from graph.confidence import AFTER
@@ -62,14 +63,16 @@ def test_a_correction_is_borne_out_by_others_not_by_its_own_person() -> None:
     near = np.eye(4, dtype=np.float32)[[0, 0, 0, 0]]
     shipped, labels = np.eye(4, dtype=np.float32)[[0, 1]], [frozenset(["tea"]), frozenset(["bees"])]
 
-    def kept(*people: str | None) -> list[bool]:
+    def kept(*people: str | None, shipped_near: str = "tea") -> list[bool]:
         rows = [Correction(str(n), "x", "bees", owner) for n, owner in enumerate(people)]
-        return borne_out(rows, near[: len(rows)], shipped, labels).tolist()
+        return borne_out(rows, near[: len(rows)], shipped, [frozenset([shipped_near]), labels[1]]).tolist()
 
     assert kept("ann", "ann", "ann") == [False] * 3
     assert kept("ann", "bob", "cleo") == [True] * 3
-    assert kept(None, None, None) == [True] * 3
-    assert kept(None) == [False]
+    assert kept(None, None, None) == [False] * 3
+    assert kept(None, None, None, shipped_near=OUT_OF_SCOPE) == [True] * 3
+    assert kept("ann", "ann", "ann", shipped_near=OUT_OF_SCOPE) == [False] * 3
+    assert kept(None, shipped_near=OUT_OF_SCOPE) == [False]
     far = Correction("0", "x", "tea", "ann")
     assert borne_out([far], np.eye(4, dtype=np.float32)[[3]], shipped, labels).tolist() == [True]
 
@@ -101,9 +104,10 @@ def test_the_gate_says_what_it_objects_to() -> None:
     ]
 
 
-def test_noisy_corrections_teach_and_the_frozen_set_does_not_suffer(tiny: Services) -> None:
+@pytest.mark.parametrize("by", [list, unnamed])
+def test_noisy_corrections_teach_and_the_frozen_set_does_not_suffer(tiny: Services, by: Callable[[list[Said]], list[Said]]) -> None:
     """The short form of benchmarks/feedback.py."""
-    found = simulate(tiny, honest(ASKED, "bees", ("tea", OUT_OF_SCOPE)), UNSEEN, "bees")
+    found = simulate(tiny, by(honest(ASKED, "bees", ("tea", OUT_OF_SCOPE))), UNSEEN, "bees")
     assert found["promoted"], found["candidate"]["router"]
     assert found["kind"][1] >= found["kind"][0] + 0.25
     _, frozen, *parts = found["candidate"]["router"]["comparisons"]
@@ -111,9 +115,11 @@ def test_noisy_corrections_teach_and_the_frozen_set_does_not_suffer(tiny: Servic
     assert all(part["after"] >= part["before"] - 0.01 for part in parts)
 
 
-def test_one_persons_poison_is_not_promoted(tiny: Services) -> None:
-    found = simulate(tiny, [Said(text, "tea", "mallory") for text in ASKED], UNSEEN, "tea")
-    assert not found["promoted"]
+@pytest.mark.parametrize("owner", ["mallory", None])
+def test_one_persons_poison_is_not_promoted(tiny: Services, owner: str | None) -> None:
+    of_bees = [opening + q.question for opening in OPENINGS for q in tiny.experts["bees"].questions("train")]
+    found = simulate(tiny, [Said(text, "tea", owner) for text in of_bees], UNSEEN, "tea")
+    assert (found["promoted"], found["candidate"]["router"]["learnt"]) == (False, 0)
     assert found["kind"][0] == found["kind"][1]
 
 
@@ -196,6 +202,8 @@ def test_with_nothing_to_learn_nothing_changes(tiny: Services) -> None:
     assert (made.promoted, made.report["feedback"]) == (False, 0)
     assert made.report["router"]["objections"] == ["there is no correction to learn from"]
     assert history(tiny.engine, NAME) == [made]
+    teach(tiny, [Said(text, "bees", None) for text in [text for text in ASKED if held_out(text)][:2]])
+    assert retrain(tiny).report["router"]["objections"] == ["there is no correction to learn from; 2 are kept to judge"]
     assert not (tiny.settings.home / NAME).exists()
 
 

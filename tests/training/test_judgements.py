@@ -107,6 +107,15 @@ def test_every_form_of_file_reads_alike(file, tmp_path):
         assert read_judgements(tmp_path / name) == expected
 
 
+def test_conversations_as_pandas_writes_them_are_told(tmp_path):
+    with (tmp_path / "pandas.csv").open("w", newline="") as out:
+        writer = csv.DictWriter(out, list(ROWS[0]))
+        writer.writeheader()
+        writer.writerow(ROWS[0] | {"conversation_a": "[{'content': 'a', 'role': 'user'}\n {'content': 'b', 'role': 'assistant'}]"})
+    with pytest.raises(InputError, match=r"a list of role and content\. pandas .+: use the Parquet or JSONL file\.$"):
+        read_judgements(tmp_path / "pandas.csv")
+
+
 def test_parquet_reads_alike(file, tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
@@ -128,6 +137,7 @@ def test_parquet_reads_alike(file, tmp_path):
         ({"turn": "x"}, "row 1: expected a turn (1, 2 ...) and a conversation_a, a list of role and content."),
         ({"turn": 3}, "row 1: the conversation has 2 user messages; expected one for turn 3."),
         ({"conversation_a": ["hello"]}, "row 1: expected a turn (1, 2 ...) and a conversation_a"),
+        ({"conversation_a": "-" * 100_000 + "1"}, "row 1: expected a turn (1, 2 ...) and a conversation_a"),
         ({"model_b": "oak"}, "row 1: expected two models; 'oak' is compared with itself."),
         ({"winner": "nobody"}, "and a winner among model_a, model_b, tie, tie (inconsistent); got none."),
     ],
@@ -145,6 +155,8 @@ def test_rows_that_cannot_be_used(tmp_path, change, line):
     [
         ("j.txt", b"", f"that ends in {', '.join(READERS)}."),
         ("j.jsonl", b"{", "row 1: expected a JSON object"),
+        ("j.jsonl", b"[" * 100_000, "row 1: expected a JSON object; nested too deeply."),
+        ("j.json", b"[" * 100_000, "expected one JSON list of rows; nested too deeply."),
         ("j.json", b"{}", "expected one JSON list of objects"),
         ("j.csv", b"a,b\n1,2\n", "row 1: expected the columns"),
         ("j.jsonl", b"\xff", "expected text in UTF-8"),
@@ -178,7 +190,7 @@ def test_what_is_written(file, tmp_path):
     ]  # fmt: skip
     assert tomllib.loads((out / "models.toml").read_text()) == {"superior": ["oak", "elm"], "inferior": ["reed"]}
     labels = [json.loads(line) for line in (out / "labels.jsonl").read_text().splitlines()]
-    assert labels[-1] == {"prompt": FIRST, "label": ROUTE_TO_INFERIOR, "score": 0.25}
+    assert labels[-1] == {"prompt": FIRST, "label": ROUTE_TO_INFERIOR, "score": 0.25, "question_id": "2"}
     with (out / "difficulty.csv").open(newline="") as table:
         assert [(r["rank"], r["question_id"], r["score"]) for r in csv.DictReader(table)][2] == ("3", "1", "0.8333")
     assert (out / "difficulty.png").read_bytes().startswith(b"\x89PNG")

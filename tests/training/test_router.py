@@ -15,7 +15,7 @@ from graph.routers.saved import FORMAT, read_about
 from graph.services import Services
 from tests.evaluation.test_data import written
 from tests.graph.test_router_kinds import LABELS, TEXTS, WORDS, obedient
-from training.router import data_of, own_data, parse_settings, train
+from training.router import Data, data_of, own_data, parse_settings, train
 
 
 def files(folder: Path) -> tuple[Path, Path]:
@@ -136,3 +136,31 @@ def test_only_a_transformer_of_the_present_examples_decides(tiny: Services, tmp_
     for examples, kind in ((tiny.examples_hash, "transformer"), ("those of yesterday", "similarity")):
         (folder / "about.json").write_text(json.dumps({"format": FORMAT, "kind": "transformer", "examples": examples}))
         assert Services(tiny.settings).router_kind == kind
+
+
+def test_a_damaged_transformer_is_told_not_passed_over(tiny: Services) -> None:
+    (tiny.settings.home / "routers" / "transformer").mkdir(parents=True)
+    (tiny.settings.home / "routers" / "transformer" / "about.json").write_text("{")
+    with pytest.raises(IndexFault, match=r"cannot be read: .* Run: switchyard train router --kind transformer"):
+        Services(tiny.settings).router()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "said"),
+    [
+        ("logistic", {"strength": -1.0}, "Expected a strength above 0"),
+        ("logistic", {"strength": float("nan")}, "Expected a strength above 0"),
+        ("logistic", {"landmarks": -5}, "no fewer than 0 landmarks; got strength=30.0, landmarks=-5"),
+        ("similarity", {"sharpness": 0.0}, "Expected a sharpness and a ridge above 0"),
+        ("similarity", {"ridge": -1.0}, "Expected a sharpness and a ridge above 0"),
+        ("similarity", {"method": "magic"}, "Expected a method of similarity among"),
+    ],
+)
+def test_settings_out_of_range_are_refused_before_anything_is_encoded(tiny: Services, kind: str, settings: Any, said: str) -> None:
+    def progress(what: str, total: int) -> Any:
+        raise AssertionError(what)
+
+    with pytest.raises(InputError, match=said):
+        train(tiny, kind, own_data(tiny), tiny.settings.home / "x", settings=settings, progress=progress)
+    with pytest.raises(InputError, match="at least two labels"):
+        train(tiny, kind, Data((["a", "b"], ["tea", "tea"])), tiny.settings.home / "x", progress=progress)

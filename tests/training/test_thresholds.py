@@ -44,12 +44,13 @@ TEN = data([n / 10 for n in range(10)], [n > 3 for n in range(10)], weak=0.001, 
 @pytest.mark.parametrize(
     ("text", "delta", "target"),
     [
-        ("superior-share=0.3", 0.1, Target("superior-share", 0.3, 0.1)),
+        ("superior-share=0.3", None, Target("superior-share", 0.3, 0.1)),
         ("max-risk=.05", 0.2, Target("max-risk", 0.05, 0.2)),
-        ("budget=0.002", 0.1, Target("budget", 0.002, 0.1)),
+        ("max-risk=.05", None, Target("max-risk", 0.05, 0.1)),
+        ("budget=0.002", None, Target("budget", 0.002, 0.1)),
     ],
 )
-def test_a_target_is_read(text: str, delta: float, target: Target) -> None:
+def test_a_target_is_read(text: str, delta: float | None, target: Target) -> None:
     assert parse(text, delta) == target
 
 
@@ -61,10 +62,11 @@ def test_another_target_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "delta", "message"),
-    [("max-risk=0", 0.1, "between 0 and 1"), ("superior-share=1", 0.1, "between 0 and 1"), ("budget=-1", 0.1, "at least 0 USD"),
+    [("max-risk=0", 0.1, "between 0 and 1"), ("superior-share=1", None, "between 0 and 1"), ("budget=-1", None, "at least 0 USD"),
+     ("budget=1", 0.1, "--delta with --target max-risk alone"),
      ("max-risk=0.1", 0.0, "--delta between 0 and 1"), ("max-risk=0.1", 1.0, "--delta between 0 and 1")],
 )  # fmt: skip
-def test_a_target_out_of_range_is_refused(text: str, delta: float, message: str) -> None:
+def test_a_target_out_of_range_is_refused(text: str, delta: float | None, message: str) -> None:
     with pytest.raises(InputError, match=message):
         parse(text, delta)
 
@@ -97,7 +99,7 @@ def test_a_budget_needs_prices() -> None:
 
 def test_no_questions_no_threshold() -> None:
     with pytest.raises(InputError, match="split `test`"):
-        choose(parse("max-risk=0.1", 0.1), data([], []), [0.5])
+        choose(parse("max-risk=0.1", 0.1), data([], []), [0.5], 0.0)
 
 
 def world(rng: np.random.Generator, n: int, shape: str) -> Calibration:
@@ -160,6 +162,12 @@ def test_what_cannot_be_promised_is_said_with_what_can() -> None:
         for_risk(data([0.9], [False]), 0.05, 0.1, [0.9])
 
 
+@pytest.mark.parametrize(("answer_at", "accept_at"), [(0.0, 0.2), (0.6, 0.6), (0.95, 0.95)])
+def test_a_risk_never_answers_below_what_the_policy_does(answer_at: float, accept_at: float) -> None:
+    sure = data([0.99] * 60 + [0.7] * 60 + [0.2] * 10, [True] * 130)
+    assert choose(Target("max-risk", 0.1, 0.1), sure, [0.9, 0.5, 0.2], answer_at).accept_at == accept_at
+
+
 def test_the_promise_is_stated_with_its_numbers() -> None:
     words = for_risk(data([0.9] * 60, [True] * 59 + [False]), 0.1, 0.1, [0.9]).guarantee
     for part in (
@@ -167,6 +175,7 @@ def test_the_promise_is_stated_with_its_numbers() -> None:
         "probability at least 0.9",
         "delta 0.1",
         "n = 60 questions: 60 given, 1 wrong, upper bound 0.0633",
+        "Questions that the documents do not answer, and answers of the superior model, are not covered.",
     ):
         assert part in words
 

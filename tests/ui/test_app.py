@@ -8,9 +8,13 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import ModelUnavailableError
 from core.settings import ROOT
+from graph.api import run
 from graph.services import Services
+from graph.state import Context
 from llms.fake import ScriptedModel
 from store.runs import record, thread_runs, threads
+from tests.graph.conftest import write_artifacts
+from tests.graph.test_models import Breaking
 from ui.chat.figures import spoken
 
 APP = ROOT / "ui" / "app.py"
@@ -99,6 +103,20 @@ def test_a_failing_model_leaves_the_question_to_be_asked_again(scripted: Callabl
     page.button(key="problem-retry").click().run()
     assert "two minutes" in page.markdown[0].value
     assert 'class="sy-problem"' not in html(page)
+
+
+def test_an_answer_that_breaks_off_stays_and_can_be_asked_for_again(
+    scripted: Callable[..., Services], open_page: Open, tmp_path: Path
+) -> None:
+    write_artifacts(tmp_path / "artifacts", live=True, policy={})
+    models = {"fake:weak": Breaking(replies=["Green tea "] * 2)}
+    shared = scripted(models, inferior="fake:weak", superior="fake:weak", model_retries=0, artifacts_dir=tmp_path / "artifacts")
+    run(QUESTION, Context(live=True), "t", shared)
+    page = open_page(shared, "t")
+    assert page.markdown[0].value.startswith("Green tea")
+    assert '<div class="sy-notice" role="note">fake:breaking broke off.</div>' in html(page)
+    page.button(key="again").click().run()
+    assert [run.answer["models"][-1]["model"] for run in thread_runs(shared.engine, "t")] == ["fake:weak", "local:reader"]
 
 
 def test_an_interrupted_question_can_be_asked_again(scripted: Callable[..., Services], open_page: Open) -> None:

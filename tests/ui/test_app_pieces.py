@@ -7,7 +7,7 @@ from urllib.parse import unquote
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from graph.confidence import AFTER
+from graph.confidence import AFTER, Logistic
 from ui.chat import figures, markup, text
 
 ANSWER: dict[str, Any] = {
@@ -48,6 +48,8 @@ TITLES = {"tea": "Tea", "bees": "Bees"}
         ("Two:\n- [1]\n1. [1]\n [1]", "Two:\n- [1](#s-1)\n1. [1](#s-1)\n [1](#s-1)"),
         ("[1](http://x)", "[1](#s-1)(http://x)"),
         ("[1]: http://x", "[1](#s-1): http://x"),
+        (":red[hi] :material/home: `:x[y]` 9:30", ":\u2060red[hi] :\u2060material/home: `:x[y]` 9:30"),
+        (":::note", ":::\u2060note"),
         ("```Mermaid\nA", "```text Mermaid\nA"),
         ("x\r~~~ &#109;ermaid\rA", "x\n~~~ text &#109;ermaid\nA"),
         ("```python\nprint('[1]')\n```", "```python\nprint('[1]')\n```"),
@@ -138,7 +140,7 @@ def test_sources_open_at_their_quote() -> None:
 
 
 def test_the_background_explains_route_confidence_escalation_and_cost() -> None:
-    html = markup.background(ANSWER, TITLES)
+    html = markup.background(ANSWER, TITLES, Logistic({"support": 1.0}, 0.0))
     order = [html.index(f'<div class="sy-name">{name}</div>') for name in ("Tea", "Bees", "Out of scope")]
     assert order == sorted(order)
     assert "&lt;b&gt;hot (Tea, cosine 0.50)" in html
@@ -146,6 +148,14 @@ def test_the_background_explains_route_confidence_escalation_and_cost() -> None:
     assert 'New signal</div><div class="sy-track" aria-hidden="true"><span style="width:0.0%">' in html
     assert "From <code>local:reader</code> to <code>openai:gpt-5</code>: the passages do not answer." in html
     assert "1,020 tokens, price unknown. With the superior model at once: $0.5000." in html
+
+
+@pytest.mark.parametrize(("intercept", "shown"), [(0.5, True), (-2.0, False)])
+def test_the_background_explains_what_each_signal_adds_where_that_makes_the_confidence(intercept: float, shown: bool) -> None:
+    # A confidence of 0.905 is 2.25 in log-odds.
+    html = markup.background(ANSWER, TITLES, Logistic({"support": 1.5, "new_signal": -0.5}, intercept))
+    assert ("these signals, with what each adds to the log-odds, from +0.5 on:" in html) is shown
+    assert ("its sources (+1.5)</div>" in html, "New signal (+0.2)</div>" in html) == (shown, shown)
 
 
 def _half_a_turn() -> None:

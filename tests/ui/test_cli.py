@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from core.errors import ModelTimeoutError
 from core.settings import ROOT
 from ui.cli import COMMANDS, main
 
@@ -89,3 +90,13 @@ def test_an_unknown_error_is_not_hidden(monkeypatch, tiny_settings):
     monkeypatch.setattr("ui.commands.ask.one_or_many", broken)
     with pytest.raises(ZeroDivisionError):
         main(["ask", "Hi"])
+
+
+def test_a_models_fault_names_what_the_command_has(monkeypatch, tiny_settings, capsys):
+    def slow(*_):
+        raise ModelTimeoutError("openai:any took too long. Ask again, or choose another model.")
+
+    monkeypatch.setattr("ui.commands.ask.one_or_many", slow)
+    assert main(["ask", "Hi"]) == 1
+    said = "openai:any took too long. Ask again, or choose another model with --model. To wait longer, raise SWITCHYARD_MODEL_DEADLINE_S."
+    assert capsys.readouterr().err == f"Error: {said}\n"

@@ -174,6 +174,7 @@ def test_a_row_that_fails_is_named_and_the_others_are_answered(switchyard, tmp_p
     ("second", "reason"),
     [
         ('{"id": "b", \n', "not JSON"),
+        ("[" * 100_000 + "\n", "not JSON: nested too deeply"),
         ('["b"]\n', "not an object"),
         ('{"id": "b"}\n', "missing: text"),
         ('{"text": "hi"}\n', "missing: id"),

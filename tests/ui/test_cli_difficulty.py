@@ -60,6 +60,8 @@ def test_a_trained_router_is_used_by_the_route(switchyard, scores, tiny_settings
         (["none.jsonl"], "Expected a JSONL file at none.jsonl"),
         (["none.jsonl", "--kind", "magic"], "No difficulty router is called 'magic'. Known: length, logistic, xgboost, transformer, llm."),
         (["none.jsonl", "--kind", "llm"], "The kind llm asks a chat model: expected --model SPEC"),
+        (["none.jsonl", "--model", "openai:x"], "--model is the chat model of the kind llm; the kind xgboost asks none."),
+        (["none.jsonl", "--output", "/proc/foo"], "Cannot write to /proc: /proc is no folder"),
     ],
 )
 def test_what_cannot_be_trained_is_one_line(switchyard, arguments, line):
@@ -67,3 +69,35 @@ def test_what_cannot_be_trained_is_one_line(switchyard, arguments, line):
     assert (result.status, result.out) == (2, "")
     assert result.err.startswith(f"Error: {line}")
     assert result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("what", [["difficulty", "none.jsonl"], ["recommender", "none.jsonl"], ["router", "--kind", "logistic"]])
+def test_a_folder_of_the_users_is_not_replaced(switchyard, tmp_path, what):
+    (tmp_path / "thesis.txt").write_text("x")
+    result = switchyard("train", *what, "--output", str(tmp_path))
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("Error: Expected a new folder, or one that an earlier training wrote; ")
+    assert (tmp_path / "thesis.txt").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["train", "router", "--kind", "logistic", "--model", "openai:x"],
+            "--model is the chat model of the kind llm; the kind logistic",
+        ),
+        (["train", "router", "--kind", "logistic", "--output", "/proc/foo"], "Cannot write to /proc: /proc is no folder"),
+        (["train", "recommender", "none.jsonl", "--output", "/proc/foo"], "Cannot write to /proc: /proc is no folder"),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused_at_once(switchyard, arguments, line):
+    result = switchyard(*arguments)
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"Error: {line}")
+
+
+def test_fields_of_other_names_are_learnt_from(switchyard, scores, tmp_path):
+    scores.write_text(scores.read_text().replace("weak_score", "weak"))
+    result = switchyard("train", "difficulty", str(scores), "--kind", "length", "--map", "weak_score=weak")
+    assert result.status == 0, result.err

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 
 from core.settings import Settings
+from experts.discovery import labelled_texts
+from graph.versions import EVALUATION, NAME, UTTERANCES, packed
 from store.engine import engine
 from store.feedback import Feedback, all_feedback, save
+from store.versions import Version, add
 
 
 def say(settings: Settings, *rows: Feedback) -> None:
@@ -37,6 +40,29 @@ def test_export_writes_a_line_a_row(switchyard, tiny_settings, tmp_path: Path):
     assert [(row["run_id"], row["expert"], row["rating"]) for row in rows] == [("run-1", "bees", -1), ("run-2", None, 1)]
     refused = switchyard("feedback", "export", str(tmp_path / "none" / "all.jsonl"))
     assert (refused.status, "Choose a file in a folder that can be written." in refused.err) == (2, True)
+
+
+def test_export_writes_what_the_version_in_service_was_taught(switchyard, tiny, tmp_path: Path):
+    file = tmp_path / "rows"
+    refused = switchyard("feedback", "export", str(file), "--as", "utterances")
+    assert (refused.status, refused.err) == (
+        2,
+        "Error: No correction is in service yet. Learn from feedback first: switchyard feedback retrain\n",
+    )
+    texts = ["why, then, do bees dance", "who stings", "what is wax"]
+    given = [Feedback(f"run-{n}", None, float(n), text, -1, "bees") for n, text in enumerate(texts)]
+    say(tiny.settings, *given)
+    rows = [{"id": one.id, "text": one.question, "label": "bees"} for one in given]
+    (tmp_path / "version").mkdir()
+    (tmp_path / "version" / UTTERANCES).write_text("".join(json.dumps(row) + "\n" for row in [*rows[:2], {**rows[0], "id": "deleted"}]))
+    (tmp_path / "version" / EVALUATION).write_text(json.dumps(rows[2]) + "\n")
+    add(tiny.engine, NAME, Version(1, 0, 1.0, True, {}), packed(tmp_path / "version"))
+
+    assert switchyard("feedback", "export", str(file), "--as", "utterances").out == f"2 rows of utterances: {file}\n"
+    assert file.read_text() == 'text,split,label\n"why, then, do bees dance",train,bees\nwho stings,train,bees\n'
+    assert labelled_texts(file, "train") == texts[:2]
+    assert switchyard("feedback", "export", str(file), "--as", "evaluation").status == 0
+    assert [json.loads(line) for line in file.read_text().splitlines()] == [{"text": "what is wax", "label": "bees"}]
 
 
 def test_delete_takes_the_beginning_of_an_id_or_a_person(switchyard, tiny_settings):

@@ -41,6 +41,8 @@ def test_what_is_not_ok_is_named_with_what_mends_it(own_switchyard, own_experts)
     found = own_switchyard("index", "--check")
     assert found.status == 1
     assert found.out.splitlines() == ["bees: foreign. Run: switchyard index bees --force", "tea: corrupt. Run: switchyard index tea"]
+    (own_experts.indexes_dir / "tea" / "manifest.json").write_text('{"format": 1, "enc')
+    assert own_switchyard("index", "tea", "--check").out == "tea: corrupt. Run: switchyard index tea\n"
     refused = own_switchyard("index")
     assert refused.status == 1
     assert refused.err == "Error: The index of bees was written by another encoder. Run: switchyard index bees --force\n"
@@ -150,6 +152,8 @@ def test_doctor_names_what_keeps_it_from_answering(own_switchyard, own_experts, 
     monkeypatch.setenv("SWITCHYARD_INFERIOR", "openai:gpt-5-mini")
     monkeypatch.setenv("SWITCHYARD_ARTIFACTS", str(tmp_path / "none"))
     monkeypatch.setenv("DATABASE_URL", "nonsense")
+    own_experts.home.mkdir(exist_ok=True)
+    (own_experts.home / "prices.toml").write_text("[broken")
     status, ok, found = doctor(own_switchyard)
     assert (status, ok) == (1, False)
     assert found["experts", "tea"]["todo"] == "switchyard index tea --force"
@@ -163,9 +167,21 @@ def test_doctor_names_what_keeps_it_from_answering(own_switchyard, own_experts, 
         ("artefacts", "policy"),
         ("artefacts", "confidence"),
         ("artefacts", "reader"),
+        ("artefacts", "artefacts"),
         ("store", "store"),
     ]
-    assert own_switchyard("doctor").out.splitlines()[-1] == "6 problems to mend first."
+    assert found["artefacts", "artefacts"]["detail"].startswith(f"{own_experts.home / 'prices.toml'} is not readable TOML: ")
+    assert own_switchyard("doctor").out.splitlines()[-1] == "7 problems to mend first."
+
+
+def test_doctor_opens_what_was_trained(own_switchyard, own_experts):
+    for name in ("routers/similarity", "difficulty"):
+        (own_experts.home / name).mkdir(parents=True)
+        (own_experts.home / name / "about.json").write_text("{")
+    status, ok, found = doctor(own_switchyard)
+    assert (status, ok) == (1, False)
+    assert found["router", "similarity"]["detail"].endswith("Run: switchyard train router --kind similarity")
+    assert found["artefacts", "difficulty"]["detail"].endswith("Run: switchyard train difficulty FILE")
 
 
 def test_doctor_looks_at_the_models_on_an_experts_card(own_switchyard, own_experts):

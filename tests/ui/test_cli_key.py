@@ -44,6 +44,12 @@ def test_an_owner_that_cannot_be(switchyard, owner):
     assert result.err.startswith("Error: Expected an owner of 1 to 40 letters")
 
 
+def test_a_budget_is_a_number(switchyard):
+    result = switchyard("key", "create", "ann", "--budget", "inf")
+    assert (result.status, result.out) == (2, "")
+    assert result.err == "Error: Expected a budget in dollars; got inf. Leave --budget out for no limit.\n"
+
+
 def test_the_world_is_served_only_with_keys(switchyard):
     result = switchyard("serve", "--host", "0.0.0.0")
     assert (result.status, result.out) == (2, "")
@@ -60,3 +66,15 @@ def test_a_port_that_is_taken(switchyard):
         result = switchyard("serve", "--port", str(port))
     assert result.status == 2
     assert result.err == f"Error: 127.0.0.1, port {port}, cannot be used: Address already in use. Try: switchyard serve --port {port + 1}\n"
+
+
+@pytest.mark.parametrize(("host", "waits"), [("127.0.0.1", True), ("0.0.0.0", False)])
+def test_a_database_that_is_away_is_waited_for_on_this_machine(switchyard, monkeypatch, host, waits):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://ann@127.0.0.1:9/none")
+    with socket.socket() as taken:  # so that it does not go on to serve
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        result = switchyard("serve", "--host", host, "--port", str(taken.getsockname()[1]))
+    *said, error = result.err.splitlines()
+    assert [line.rpartition(". ")[2] for line in said] == ["The server waits for it."] * waits
+    assert ("cannot be used: Address already in use" in error, "The database cannot be used" in error) == (waits, not waits)

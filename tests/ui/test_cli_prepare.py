@@ -85,12 +85,15 @@ def test_new_questions_are_checked_against_an_experts_own(switchyard, tiny_setti
     assert [(row["question"][:5], row["split"]) for row in new if row["document"]] == [("How h", "train"), ("Which", "dev")]
 
 
-def test_without_documents_nothing_is_located(switchyard, raw, tiny_settings):
+def test_without_documents_nothing_is_located(switchyard, raw, tiny_settings, tmp_path):
     result = switchyard("data", "prepare", raw)
     assert result.status == 0
     assert "No answer was located, since no documents were named: --corpus PATH." in result.err
     assert "Rows that had no split: 3. See --dev, --test and --seed." in result.err
     assert [row["document"] for row in rows(tiny_settings.home / "prepared" / "raw")] == ["", "", ""]
+    (tmp_path / "keys.csv").write_text(f"{HEAD}Is tea hot?,Yes.,cold,,\n")
+    found = json.loads(switchyard("data", "prepare", "keys.csv", "--json").out)["findings"]
+    assert [one["detail"] for one in found["key not in answer"]["rows"]] == ['cold, and the answer is "Yes."']
 
 
 def test_markup_and_control_characters_of_data_are_text(switchyard, tmp_path):
@@ -100,6 +103,17 @@ def test_markup_and_control_characters_of_data_are_text(switchyard, tmp_path):
     assert result.status == 0, result.err
     assert "[red]is it[/red]" in result.out
     assert "\u202e" not in result.out
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_half_a_surrogate_pair_is_repaired_and_reported(switchyard, tmp_path, form):
+    path = tmp_path / "odd.jsonl"
+    path.write_text(json.dumps({"question": "surrogate \ud83d?", "answer": "Half \udc00 of one."}))
+    result = switchyard("data", "prepare", str(path), "--output", str(tmp_path / "out"), *form)
+    assert result.status == 0, result.err
+    assert [(row["question"], row["answer"]) for row in rows(tmp_path / "out")] == [("surrogate \ufffd?", "Half \ufffd of one.")]
+    [found] = json.loads((tmp_path / "out" / "report.json").read_text())["findings"]["characters"]["rows"]
+    assert found["detail"] == r'question: "surrogate \ud83d?" became "surrogate ' + '\ufffd?"'
 
 
 @pytest.mark.parametrize(
@@ -115,10 +129,12 @@ def test_markup_and_control_characters_of_data_are_text(switchyard, tmp_path):
             "Expected at least one question with its answer; all 5 rows were left out: question of 9 words",
         ),
         (["raw.csv", "--corpus", "nowhere"], 2, "Expected documents at nowhere, a folder or a file of passages; there is nothing."),
-        (["raw.csv", "--corpus", "."], 1, "odd.jsonl, line 1: expected JSON"),
+        (["raw.csv", "--corpus", "."], 2, "odd.jsonl, line 1: expected JSON"),
         (["raw.csv", "--output", "raw.csv"], 2, "Cannot write to raw.csv"),
         (["raw.csv", "--output", "mine"], 2, "mine/questions.csv was edited, or not made here: it is not overwritten."),
+        (["raw.csv", "--output", ""], 2, "Expected the name of a folder; got none. Say --output DIR, or leave it out."),
         (["raw.csv", "--map", "question"], 2, "Expected --map OURS=THEIRS"),
+        (["raw.csv", "--map", "answer=a", "--map", "answer=b"], 2, "Expected --map answer=THEIRS once; got 'a' and 'b'."),
     ],
 )
 def test_what_cannot_be_prepared(switchyard, raw, tmp_path, arguments, status, line):

@@ -79,6 +79,33 @@ def test_a_kind_that_asks_needs_somebody_to_ask(home, capsys):
     assert not (home / "recommender").exists()
 
 
+def test_one_that_does_not_pay_does_not_take_the_place_of_one_that_does(home, capsys):
+    train = ("train", "recommender", "--kind", "neighbours")
+    (home / "even.jsonl").write_text("".join(json.dumps(row | {"scores": {"a": 1, "b": 1}}) + "\n" for row in ROWS[:8]))
+    status, out, err = call(capsys, *train, str(home / "even.jsonl"))  # nothing is in service yet
+    assert (status, "fitted on all 8 rows" in out) == (0, True)
+    assert "neighbours is not clearly better than always asking the best single model, nor as good for less." in err
+
+    assert call(capsys, *train, str(home / "data.jsonl"))[0] == 0
+    served = (home / "recommender" / "about.json").read_text()
+    status, out, err = call(capsys, *train, str(home / "even.jsonl"))
+    assert (status, (home / "recommender" / "about.json").read_text()) == (0, served)
+    assert out.endswith(f"{home / 'recommender'} stays in service. Measure more prompts, or write the new one with: --output DIR\n")
+    assert call(capsys, *train, str(home / "even.jsonl"), "--output", str(home / "mine"))[0] == 0
+    assert (home / "mine" / "about.json").exists()
+
+
+@pytest.mark.parametrize("command", [("train", "recommender", "--model", "openai:gpt-5-nano"), ("eval", "recommendation")])
+def test_what_costs_money_is_agreed_to_first(home, capsys, monkeypatch, command):
+    monkeypatch.setenv("SWITCHYARD_INFERIOR", "openai:gpt-5-nano")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    status, out, err = call(capsys, *command, str(home / "data.jsonl"), "--kind", "llm")
+    assert (status, out) == (2, "")
+    asked, refused = err.splitlines()[-2:]
+    assert asked.startswith("openai:gpt-5-nano is asked 100 times; together about $0.0")
+    assert refused == "Error: Nobody is there to agree to the cost. Pass --yes."
+
+
 def test_eval_recommendation(home, capsys):
     report = home / "reports" / "mine"
     status, out, err = call(

@@ -21,6 +21,18 @@ def test_a_declined_route_says_from_where_on(switchyard):
     assert line in switchyard("route", "what is the capital of Norway").out.splitlines()
 
 
+def test_a_route_that_the_documents_decided_says_so(switchyard, tiny_settings):
+    policy = (tiny_settings.artifacts_dir / "policy.toml").read_text()
+    changed = {"out_of_scope_at": 0.0, "look_below": 1.0, "found_at": 0.0}
+    kept = [line for line in policy.splitlines() if line.split(" =")[0] not in changed]
+    tiny_settings.home.mkdir(exist_ok=True)
+    (tiny_settings.home / "policy.toml").write_text("\n".join([*kept, *(f"{name} = {value}" for name, value in changed.items())]))
+    route = json.loads(switchyard("route", "how is honey made", "--json").out)
+    assert route["thresholds"] == changed | {"both_at": route["thresholds"]["both_at"]}
+    line = "Goes to bees: out of scope from 0.00 on, but its documents answer it."
+    assert line in switchyard("route", "how is honey made").out.splitlines()
+
+
 def test_json_is_the_route_object(switchyard):
     result = switchyard("route", "how is honey made", "--router", "similarity", "--json")
     route = json.loads(result.out)

@@ -67,6 +67,15 @@ def test_a_prompt_shows_each_router_and_what_would_be_done(tiny: Services, open_
     assert "Your prompt" in shown
 
 
+def test_where_no_router_can_be_opened_each_says_why(scripted: Callable[..., Services], open_lab: Open) -> None:
+    shared = scripted({})
+    (shared.settings.home / "routers" / "similarity").mkdir(parents=True)
+    page = type_in(open_lab(shared), QUESTION)
+    assert not page.exception
+    assert "<code>switchyard train router --kind similarity</code>" in html(page)
+    assert 'class="lab-decision"' not in html(page)
+
+
 def test_a_suggestion_is_routed_by_a_click(tiny: Services, open_lab: Open) -> None:
     page = open_lab(tiny).button(key="suggest-lab-2").click().run()
     assert page.text_area[0].value == "what is the capital of Norway"

@@ -1,6 +1,7 @@
 """The pieces of the route lab that are plain functions: predictions, what is said of them, projection, map and pairs."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from ui.chat.markup import title
 from ui.lab import landscape, markup
 from ui.lab.collisions import Collision, collisions
 from ui.lab.examples import Examples, passages, spread
-from ui.lab.predictions import Plan, Prediction, predictions
+from ui.lab.predictions import Plan, Prediction, no_difficulty, predictions
 from ui.lab.projection import fit_projection
 
 TITLES = {"tea": "Tea", "bees": "Bees"}
@@ -33,6 +34,20 @@ def test_nothing_is_spent(scripted: Callable[..., Services]) -> None:
     assert found["similarity"].route and found["similarity"].route.expert == "tea"
     assert found["llm"].route is None
     assert found["logistic"].problem == "Not trained yet. Train it with: switchyard train router --kind logistic"
+
+
+def test_a_difficulty_router_that_cannot_be_opened_or_asked_leaves_the_route(scripted: Callable[..., Services]) -> None:
+    shared = scripted({})
+    broken = shared.settings.home / "difficulty"
+    broken.mkdir(parents=True)
+    (broken / "about.json").write_text("{")
+    for said in (f"The router in {broken} cannot be read: ", "The difficulty router asks a chat model"):
+        assert no_difficulty(shared).startswith(said)
+        route = predictions(shared, "How long does green tea steep?")[0].route
+        assert route and (route.expert, route.superior_probability) == ("tea", None)
+        shown = markup.cards([Prediction("similarity", route)], POLICY, TITLES, no_difficulty(shared))
+        assert f"<h3>Superior model needed</h3><p>{said}" in shown
+        shared.__dict__["difficulty"] = SimpleNamespace(kind="llm")
 
 
 def test_an_expert_without_documents_leaves_the_map_to_the_others(own_experts: Settings) -> None:

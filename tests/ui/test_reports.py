@@ -164,6 +164,7 @@ def test_models_are_listed_before_anything_is_trained(tiny, pages):
     assert "local:reader" in shown
     assert "DEEPSEEK_API_KEY is not set" in shown
     assert "1.25 in, 10 out<small>list of 2025-10-01</small>" in shown
+    assert "The inferior model answers first" in shown
     assert "No recommender is trained yet" in shown
     assert "switchyard train recommender DATA.jsonl" in shown
 
@@ -171,6 +172,7 @@ def test_models_are_listed_before_anything_is_trained(tiny, pages):
 def test_a_prompt_can_be_tried(trained, pages):
     page = pages(trained, "models")
     assert not page.exception
+    assert "The recommended model answers first" in html(page)
     assert '<td data-name="quality">0.60</td><td data-name="cost">$0.01</td><td data-name="measured on">80 prompts</td>' in html(page)
     page.text_area[0].set_value("How long does green tea steep?")
     page.button(key="models-go").click().run()

@@ -48,8 +48,6 @@ LEAST_FREE = 32 * 2**20
 """Bytes, before a batch of calls."""
 IN_A_ROW = 20
 """Calls of one model that fail one after the other before it is given up."""
-
-
 NOT_MADE = "not asked: the cost reached its cap"
 
 
@@ -79,6 +77,7 @@ class Asker:
     stopping: bool = False
     abandoned: bool = False
     _asked: set[str] = field(default_factory=set)
+    _ended: set[str] = field(default_factory=set)
     _lanes: Lanes = field(init=False)
     _in_a_row: Counter[str] = field(default_factory=Counter)
 
@@ -95,8 +94,8 @@ class Asker:
             ledger.drop(self.services.engine, list(wanted.keys() - self._asked))
             self._asked |= wanted.keys()
         found = ledger.answered(self.services.engine, list(wanted))
-        for _ in found:
-            self.advance()
+        for key in found:
+            self._advance(key)
         waiting = [call for key, call in wanted.items() if key not in found]
         if waiting:
             _check_disk(self.services.settings)
@@ -132,8 +131,14 @@ class Asker:
                 self.capped += 1
             finally:
                 if not self.stopping:
-                    self.advance()
+                    self._advance(call.key)
         return None
+
+    def _advance(self, key: str) -> None:
+        """A call of a later batch that is like one of an earlier batch is none of its own."""
+        if key not in self._ended:
+            self._ended.add(key)
+            self.advance()
 
     async def _tries(self, call: Call, lane: Lane, threads: ThreadPoolExecutor) -> ledger.Entry | None:
         """The reply, after as many tries as the settings allow; None where the call is not to be made any more."""

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from langchain_core.messages import BaseMessage
 
-from llms.prices import cost_usd
+from llms.prices import CHARS_A_TOKEN, cost_usd
 
 FRAME_TOKENS = 16
 """What a provider adds to each message, at most."""
-CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Call:
     @property
     def usual_tokens(self) -> int:
         """Input tokens, roughly."""
-        return sum(len(m.text) // CHARS_PER_TOKEN + FRAME_TOKENS for m in self.messages)
+        return sum(len(m.text) // CHARS_A_TOKEN + FRAME_TOKENS for m in self.messages)
 
     @property
     def most_tokens(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from langchain_core.messages import HumanMessage
@@ -79,21 +79,24 @@ class Dataset:
 
     answers: list[Answer] = field(default_factory=list)
     verdicts: list[tuple[Comparison, str | None]] = field(default_factory=list)
-    unparsable: int = 0
-    """Replies of the judge that stated no verdict."""
-    unjudged: int = 0
-    """Calls of the judge that failed or were not made."""
+    unparsable: set[str] = field(default_factory=set)
+    """Keys of the judge's calls whose replies stated no verdict."""
+    unjudged: set[str] = field(default_factory=set)
+    """Keys of the judge's calls that failed or were not made."""
 
-    def count(self, replies: Iterable[Entry | None], read: Callable[[str], object]) -> None:
-        """Count the judge's replies that are missing, and those in which `read` finds nothing."""
-        for reply in replies:
-            self.unjudged += reply is None
-            self.unparsable += reply is not None and read(reply.text) is None
+    def count(self, calls: Iterable[Call], judged: Mapping[str, Entry], read: Callable[[str], object]) -> None:
+        """Note the judge's calls whose replies are missing, and those in which `read` finds nothing."""
+        for call in calls:
+            reply = judged.get(call.key)
+            if reply is None:
+                self.unjudged.add(call.key)
+            elif read(reply.text) is None:
+                self.unparsable.add(call.key)
 
     @property
-    def complete(self) -> bool:
-        """Whether every call was answered."""
-        return not self.unjudged and all(answer.reply for answer in self.answers)
+    def missing(self) -> int:
+        """Calls without a reply; prompts that are alike share theirs."""
+        return len(self.unjudged | {answer.call.key for answer in self.answers if not answer.reply})
 
 
 async def build(asker: Asker, instructions: Sequence[Instruction], plan: Plan) -> Dataset:
@@ -119,14 +122,13 @@ def _grades(made: Dataset, one: Instruction, plan: Plan, answers: dict[str, str]
     if plan.judge is None:
         return {}
     if plan.rubric == judging.GRADED:
-        replies = {model: judged.get(judging.grade_call(plan.judge, one, text).key) for model, text in answers.items()}
-        grades = {model: judging.grade(reply.text) if reply else None for model, reply in replies.items()}
-        made.count(replies.values(), judging.grade)
-        return grades
+        calls = {model: judging.grade_call(plan.judge, one, text) for model, text in answers.items()}
+        made.count(calls.values(), judged, judging.grade)
+        return {model: judging.grade(reply.text) if (reply := judged.get(call.key)) else None for model, call in calls.items()}
     said = []
     for compared in judging.comparisons(plan.judge, one, answers):
         both = [judged.get(call.key) for call in compared.calls]
-        made.count(both, judging.verdict)
+        made.count(compared.calls, judged, judging.verdict)
         won = judging.winner(*(reply.text for reply in both if reply)) if all(both) else None
         made.verdicts.append((compared, won))
         if won:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
-from llms.prices import cost_usd
+from llms.prices import CHARS_A_TOKEN, cost_usd
 from store import ledger
 from training.building import judging
-from training.building.calls import CHARS_PER_TOKEN, Call
+from training.building.calls import Call
 from training.building.dataset import Plan
 from training.building.instructions import Instruction
 
@@ -65,15 +65,16 @@ def _judging(plan: Plan, instructions: Sequence[Instruction], answers: dict[str,
     exact: list[Call] = []
     unwritten = expected = most = 0
     in_prompt = 1 if plan.rubric == judging.GRADED else 2
-    for one in instructions:
+    frames = [(one, plan.judge_calls(one, {model: model for model in plan.models})) for one in instructions]
+    # Instructions that are alike are judged once.
+    for one, frame in {tuple(call.key for call in frame): (one, frame) for one, frame in frames}.values():
         have = {m: answers[key].text for m in plan.models if (key := plan.answer_call(m, one).key) in answers}
         written = plan.judge_calls(one, have)
         exact += written
         missing = plan.most_judge_calls(len(plan.models)) - plan.most_judge_calls(len(have))
-        frame = plan.judge_calls(one, {model: model for model in plan.models})
         unwritten += missing
         expected += missing * (frame[0].usual_tokens + in_prompt * EXPECTED_TOKENS) if frame else 0
-        most += missing * (frame[0].most_tokens + in_prompt * plan.max_tokens * CHARS_PER_TOKEN) if frame else 0
+        most += missing * (frame[0].most_tokens + in_prompt * plan.max_tokens * CHARS_A_TOKEN) if frame else 0
     known = ledger.answered(engine, [call.key for call in exact])
     found = of_calls(plan.judge, "judging", exact, known, home)
     more = cost_usd(plan.judge, expected, unwritten * min(EXPECTED_TOKENS, judging.MAX_TOKENS), home)

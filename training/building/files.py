@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.files import check_writable
 from llms import prices
 from store.ledger import Entry
 from training.building import exports, judging
@@ -25,6 +26,7 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 OPTIONAL = ("judgements.jsonl", "difficulty.jsonl", "recommender.jsonl", "preferences.jsonl", "sft.jsonl", "unusable.jsonl")
 """What only some data sets have: an earlier one's does not stay beside another."""
+NAMES = ("dataset.jsonl", "dataset.parquet", *OPTIONAL)
 _LIBRARIES = ("switchyard", "langchain-core", "langchain-openai", "langchain-deepseek", "langchain-google-genai")
 Row = dict[str, Any]
 
@@ -97,17 +99,17 @@ def manifest(made: Dataset, plan: Plan, about: Mapping[str, Any], home: Path) ->
         "rubric": plan.rubric,
         "prompt_version": judging.VERSION,
         "prompt": prompts,
-        "unparsable": made.unparsable,
-        "not_judged": made.unjudged,
+        "unparsable": len(made.unparsable),
+        "not_judged": len(made.unjudged),
         "verdicts": dict(Counter(won for _, won in made.verdicts if won)),
     }
     return {
         "format": FORMAT,
-        "complete": made.complete,
+        "complete": not made.missing,
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "models": {model: {"price": price(model, home), **_counts(made, model)} for model in plan.models},
         "judge": judge,
-        "settings": {"max_tokens": plan.max_tokens, "temperature": 0, "seed": None},
+        "settings": {"max_tokens": plan.max_tokens, "seed": None},
         "versions": {name: version(name) for name in _LIBRARIES},
         **about,
     }
@@ -125,7 +127,7 @@ def _counts(made: Dataset, model: str) -> Row:
         "answers": len(replies),
         "cut_at_max_tokens": sum(reply.finish_reason == "length" for reply in replies),
         "failures": dict(Counter(answer.fault for answer in own if answer.fault).most_common()),
-        "cost_usd": sum_usd(replies),
+        "cost_usd": sum_usd({reply.key: reply for reply in replies}.values()),  # prompts that are alike were paid once
         "means": means,
     }
 
@@ -154,6 +156,25 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
+def check_folder(folder: Path, source: str, names: Sequence[str]) -> None:
+    """Raises InputError where the folder cannot be written, or where the source, or another file of the user's, has one of our names."""
+    check_writable(folder)
+    ours, read = _listed(folder), Path(source)
+    for path in (folder / name for name in (*names, MANIFEST) if (folder / name).exists()):
+        if path.name not in ours or (read.exists() and path.samefile(read)):
+            why = "is what is read" if path.name in ours else "was not made here"
+            raise InputError(f"{path} {why}: it is not overwritten. Choose another folder: --output DIR")
+
+
+def _listed(folder: Path) -> set[str]:
+    """The files that a data set in the folder consists of; those, too, of one whose writing was cut off."""
+    found = set[str]()
+    for name in (MANIFEST, f".{MANIFEST}.new"):
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
+            found |= {MANIFEST, *json.loads((folder / name).read_bytes())["sha256"]}
+    return found
+
+
 def of(made: Dataset, plan: Plan) -> dict[str, bytes]:
     """Name -> content of all files but the manifest."""
     found = rows(made)
@@ -166,13 +187,14 @@ def write(folder: Path, contents: Mapping[str, bytes], about: Row) -> None:
     sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     whole = {**contents, MANIFEST: json.dumps({**about, "sha256": sums}, ensure_ascii=False, indent=1).encode() + b"\n"}
     fresh = {name: folder / f".{name}.new" for name in whole}
+    gone = _listed(folder) & set(OPTIONAL) - set(whole)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in whole.items():
             fresh[name].write_bytes(content)
         for name, path in fresh.items():
             path.replace(folder / name)
-        for name in set(OPTIONAL) - set(whole):
+        for name in gone:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         for path in fresh.values():

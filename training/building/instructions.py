@@ -5,17 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.text import loads
 from core.types import Hit, Passage
 from training.judgement_files import messages
 
 PROMPTS, REFERENCES = ("prompt", "instruction", "question"), ("reference", "answer", "answers")
 """The names under which a field is found; the first one is ours."""
+FIELDS = (*PROMPTS, *REFERENCES, "passages", "id", "conversation", "conversation_id", "language")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(?:@[\w.-]+)?")
 _LONE = re.compile("[\ud800-\udfff]")
 Numbered = tuple[int, Any]
@@ -24,12 +27,16 @@ Numbered = tuple[int, Any]
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """A prompt. `references`: right answers, any of which will do; `passages`: what the answer is to be drawn from."""
+    """A prompt. `references`: right answers, any of which will do; `passages`: what the answer is to be drawn from.
+
+    `kept`: the id and the language, where the source has them.
+    """
 
     id: str
     prompt: str
     references: tuple[str, ...] = ()
     passages: tuple[Hit, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,16 @@ def read_instructions(source: str, mapping: Mapping[str, str], limit: int | None
 
     A field prompt (or instruction, question), perhaps reference (or answer, answers), passages and id; or a conversation, as in
     lmsys/lmsys-chat-1m, whose first user message is the prompt. `mapping`: our name of a field -> its name in the source.
-    Raises InputError where nothing can be read, or nothing of it used.
+    Raises InputError where nothing can be read, or nothing of it used, and where the mapping names what is in no row.
     """
-    found, ids = Read(), set[str]()
+    if unknown := [ours for ours in mapping if ours not in FIELDS]:
+        raise InputError(f"Expected --map OURS=THEIRS, ours one of {', '.join(FIELDS)}; got {unknown[0]}.")
+    found, ids, columns = Read(), set[str](), dict[str, None]()
     for n, row in _rows(source):
         if limit is not None and len(found.instructions) >= limit:
             break
+        if isinstance(row, dict):
+            columns |= dict.fromkeys(row)
         try:
             one = _instruction(n, row, mapping)
             if one.id in ids:
@@ -60,6 +71,8 @@ def read_instructions(source: str, mapping: Mapping[str, str], limit: int | None
             continue
         ids.add(one.id)
         found.instructions.append(one)
+    if columns and (absent := [f"{ours}={theirs}" for ours, theirs in mapping.items() if theirs not in columns]):
+        raise InputError(f"{source}: no row has the field of --map {absent[0]}; the fields are: {', '.join(columns)}.")
     if not found.instructions:
         first = f" The first fault: {found.faults[0]}." if found.faults else ""
         raise InputError(f"{source}: expected rows with a prompt, and perhaps a reference and passages; got none that can be used.{first}")
@@ -71,9 +84,10 @@ def _instruction(n: int, row: Any, mapping: Mapping[str, str]) -> Instruction:
     if not isinstance(row, dict):
         raise ValueError(row if isinstance(row, str) else "expected an object with a prompt")
     fields = {**row, **{ours: row[theirs] for ours, theirs in mapping.items() if theirs in row}}
-    id_ = next((fields[name] for name in ("id", "conversation_id") if fields.get(name) is not None), n)
-    one = Instruction(str(id_), _prompt(fields), _references(fields), _passages(fields.get("passages")))
-    if _LONE.search("".join([one.id, one.prompt, *one.references, *(f"{h.passage.title}{h.passage.text}" for h in one.passages)])):
+    stated = {"id": fields.get("conversation_id")} | {name: fields[name] for name in ("id", "language") if fields.get(name) is not None}
+    kept = {name: str(value) for name, value in stated.items() if value is not None}
+    one = Instruction(kept.get("id", str(n)), _prompt(fields), _references(fields), _passages(fields.get("passages")), kept)
+    if _LONE.search("".join([*kept.values(), one.prompt, *one.references, *(f"{h.passage.title}{h.passage.text}" for h in one.passages)])):
         raise ValueError("expected text in UTF-8, without lone surrogates")
     return one
 
@@ -109,7 +123,7 @@ def _passages(value: Any) -> tuple[Hit, ...]:
     """A list of texts, or of objects with a text and perhaps a title; a table's cell may hold it as JSON."""
     if isinstance(value, str) and value.strip():
         try:
-            value = json.loads(value)
+            value = loads(value)
         except ValueError:
             value = [value]
     listed = value or []
@@ -149,28 +163,46 @@ def _read_jsonl(path: Path) -> Iterator[Numbered]:
             if not text.strip():
                 continue
             try:
-                yield n, json.loads(text)
-            except ValueError as error:  # not JSON, or not UTF-8
-                yield n, f"not JSON: {error.msg if isinstance(error, json.JSONDecodeError) else 'not UTF-8'}"
+                yield n, loads(text)
+            except json.JSONDecodeError as error:
+                yield n, f"not JSON: {error.msg}"
 
 
 def _read_csv(path: Path) -> Iterator[Numbered]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []  # read now, so that the lines are counted behind the header
+        columns, start, again = list[str](), 1, deque[str]()
         while True:
-            start = reader.line_num + 1
-            try:
-                row = next(reader)
-            except StopIteration:
+            taken: list[str] = []
+            cells, fault = _record(lambda: again.popleft() if again else file.readline(), taken)
+            if not taken:
                 return
-            except csv.Error as error:
-                yield start, f"not CSV: {error}"
-                continue
-            if None in row or None in row.values():
-                yield start, f"expected {len(columns)} cells as in the header"
-            else:
-                yield start, {name: cell or None for name, cell in row.items()}
+            if not (fault or columns):
+                columns = cells
+            elif fault or (cells and len(cells) != len(columns)):
+                fault = fault or f"expected {len(columns)} cells as in the header"
+                if len(taken) > 1:
+                    # A quote that is not closed swallows good rows, as many as stand before the next quote: they are read again.
+                    fault = f"lines {start} to {start + len(taken) - 1} read as one row, {fault}: mend its quotes"
+                    again.extendleft(reversed(taken[1:]))
+                    del taken[1:]
+                yield start, fault
+            elif cells:
+                yield start, {name: cell or None for name, cell in zip(columns, cells, strict=True)}
+            start += len(taken)
+
+
+def _record(line: Callable[[], str], taken: list[str]) -> tuple[list[str], str]:
+    """The cells of the next record and an empty text, or what is wrong with it; its lines are added to `taken`, none at the end."""
+
+    def lines() -> Iterator[str]:
+        while text := line():
+            taken.append(text)
+            yield text
+
+    try:
+        return next(csv.reader(lines(), strict=True), []), ""
+    except csv.Error as error:
+        return [], f"not CSV: {error}"
 
 
 def _read_parquet(path: Path) -> Iterator[Numbered]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,9 @@ from typing import Any
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.errors import InputError
+from core.text import loads
 from graph.difficulty import ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR
+from store.ledger import Entry
 from training.building.asking import Asker
 from training.building.calls import Call
 from training.building.files import FORMAT, jsonl
@@ -34,6 +36,7 @@ MAX_TOKENS = 2048
 SEED = 0
 SAMPLE = 0.1
 MOST_SAMPLED = 200
+NAMES = ("labels.jsonl", "unusable.jsonl")
 TASK = f"""You decide which of two language models should answer a user's prompt: a cheap one that handles most things, or an expensive one
 for what the cheap one gets wrong. People compared such models. On the prompts of the first list the expensive model did clearly better; on
 those of the second it made no difference.
@@ -72,12 +75,12 @@ class Examples:
 
 @dataclass(slots=True)
 class Labels:
-    """labelled: (prompt, label); unusable: (prompt, reply) that stated no label; missing: (prompt, fault) of calls without a reply.
+    """labelled: what and its label; unusable: (prompt, reply) that stated no label; missing: (prompt, fault) of calls without a reply.
 
     asked_again, agreed: prompts of the sample that have two labels, and those whose labels are the same.
     """
 
-    labelled: list[tuple[str, str]] = field(default_factory=list)
+    labelled: list[tuple[Instruction, str]] = field(default_factory=list)
     unusable: list[tuple[str, str]] = field(default_factory=list)
     missing: list[tuple[str, str]] = field(default_factory=list)
     asked_again: int = 0
@@ -93,7 +96,7 @@ class Labels:
 def read_examples(path: Path) -> Examples:
     """From the labels.jsonl that `data label --from-judgements` writes, the hardest first. Raises InputError."""
     try:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return Examples.of([(row["prompt"], row["label"]) for row in rows])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
@@ -107,10 +110,17 @@ def calls(model: str, prompts: Sequence[Instruction], examples: Examples, *, swa
     return [Call(model, (task, HumanMessage(f"<prompt>\n{one.prompt[:LONGEST_PROMPT]}\n</prompt>")), MAX_TOKENS) for one in prompts]
 
 
-def sample(prompts: Sequence[Instruction], seed: int) -> list[Instruction]:
-    """Which prompts are asked again."""
-    size = min(len(prompts), MOST_SAMPLED, max(1, round(SAMPLE * len(prompts))))
-    return random.Random(seed).sample(list(prompts), size)  # noqa: S311 - draws a sample, protects nothing
+def sample(prompts: Sequence[Instruction], seed: int, usable: Collection[str]) -> list[Instruction]:
+    """Which of the prompts with a usable label (their ids) are asked again: those of an earlier run, as far as they are usable still."""
+    mixed = random.Random(seed).sample(list(prompts), len(prompts))  # noqa: S311 - draws a sample, protects nothing
+    found = [one for one in mixed if one.id in usable]
+    return found[: min(MOST_SAMPLED, max(1, round(SAMPLE * len(found))))]
+
+
+def may_be_usable(prompts: Sequence[Instruction], calls: Sequence[Call], known: Mapping[str, Entry]) -> set[str]:
+    """Ids of the prompts whose reply states a label, or is not known yet."""
+    replies = [(one, known.get(call.key)) for one, call in zip(prompts, calls, strict=True)]
+    return {one.id for one, reply in replies if reply is None or stated(reply.text)}
 
 
 async def label(asker: Asker, model: str, prompts: Sequence[Instruction], examples: Examples, batch_size: int) -> Labels:
@@ -125,11 +135,11 @@ async def label(asker: Asker, model: str, prompts: Sequence[Instruction], exampl
             if (reply := replies.get(call.key)) is None:
                 found.missing.append((one.prompt, asker.why_not(call)))
             elif said := stated(reply.text):
-                found.labelled.append((one.prompt, said))
+                found.labelled.append((one, said))
                 by_id[one.id] = said
             else:
                 found.unusable.append((one.prompt, reply.text))
-    again = [one for one in sample(prompts, SEED) if one.id in by_id]
+    again = sample(prompts, SEED, by_id)
     asked = calls(model, again, examples, swapped=True)
     replies = await asker.ask(asked)
     second = {one.id: stated(reply.text) for one, call in zip(again, asked, strict=True) if (reply := replies.get(call.key))}
@@ -139,9 +149,12 @@ async def label(asker: Asker, model: str, prompts: Sequence[Instruction], exampl
 
 
 def contents(made: Labels) -> dict[str, bytes]:
-    """labels.jsonl {"prompt", "label"}, which `train difficulty` reads, and unusable.jsonl {"prompt", "reply"} where there are any."""
+    """labels.jsonl, which `train difficulty` reads, and unusable.jsonl {"prompt", "reply"} where there are any.
+
+    A label has "prompt" and "label", and "id" and "language" where the source has them.
+    """
     unusable = jsonl({"prompt": prompt, "reply": reply} for prompt, reply in made.unusable)
-    labelled = jsonl({"prompt": prompt, "label": label} for prompt, label in made.labelled)
+    labelled = jsonl({"prompt": one.prompt, "label": label, **one.kept} for one, label in made.labelled)
     return {"labels.jsonl": labelled} | ({"unusable.jsonl": unusable} if unusable else {})
 
 
@@ -153,7 +166,7 @@ def manifest(made: Labels, model: str, examples: Examples) -> dict[str, Any]:
         "model": model,
         "prompt_version": VERSION,
         "prompt": examples.task(swapped=False),
-        "settings": {"max_tokens": MAX_TOKENS, "temperature": 0, "seed": SEED},
+        "settings": {"max_tokens": MAX_TOKENS, "seed": SEED},
         "labels": len(made.labelled),
         "shares": made.shares,
         "asked_again": made.asked_again,

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.errors import SwitchyardError
+from core.files import check_replaceable
 from evaluation.results import Progress, silent
 from graph.services import Services
 from retrieval.encoder import TunedEncoder
@@ -40,8 +41,9 @@ def train(
 ) -> Outcome:
     """Train, judge and, if it is better, write `folder`; an older encoder there stays until the new one is whole.
 
-    Raises InputError for data or a checkpoint that cannot be used, SwitchyardError when a folder cannot be written.
+    Raises InputError for data, a checkpoint or a folder that cannot be used, SwitchyardError when a folder cannot be written.
     """
+    check_replaceable(folder, "trained_on")
     work = work_folder(folder)
     rows = examples(services, files, progress)
     trainer = Trainer(rows, recipe, work, resume=resume)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.errors import InputError, SwitchyardError
-from core.files import write_json
+from core.files import check_replaceable, write_json
 
 ABOUT, PLAN = "about.json", "plan.json"
 _PROGRESS = ("trainer_state.json", "result.json", ABOUT)
@@ -34,8 +34,7 @@ class Output:
         Raises InputError where there is one and `resume` was not asked for, where it belongs to other settings, or where DIR holds
         something that is no model of ours.
         """
-        if self.folder.exists() and not _is_ours(self.folder):
-            raise InputError(f"Expected a new folder, or one that an earlier training wrote; {self.folder} holds something else.")
+        check_replaceable(self.folder, "expert")
         self.tidy()
         if self.partial.exists():
             self._check_interrupted(resume)
@@ -110,10 +109,6 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _is_ours(folder: Path) -> bool:
-    return folder.is_dir() and (not any(folder.iterdir()) or "expert" in read_json(folder / ABOUT))
 
 
 def _smaller(batch: int) -> str:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from core.errors import InputError
 from core.files import write_whole
+from core.text import loads
+from llms.prices import CHARS_A_TOKEN
 from training.expert.examples import Example, Turn
 
 FILES = {"train": "train.jsonl", "dev": "dev.jsonl"}
 FEWEST, LARGEST, LONGEST = 10, 512_000_000, 65_536
 """OpenAI's limits: examples in a file, bytes of a file, tokens of an example."""
-CHARS_A_TOKEN = 4
 _ROLES = {"system": {"user"}, "user": {"assistant"}, "assistant": {"user"}}
 
 
@@ -64,7 +65,7 @@ def check_file(path: Path, fewest: int) -> int:
 def _check_line(line: str, where: str) -> int:
     expected = 'expected {"messages": [...]}, perhaps a system message, then user and assistant by turns, the assistant last'
     try:
-        messages: list[Turn] = json.loads(line)["messages"]
+        messages: list[Turn] = loads(line)["messages"]
         texts, roles = [m["content"] for m in messages], [m["role"] for m in messages]
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{where}: {expected}; the line is something else.") from None

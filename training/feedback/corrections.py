@@ -3,7 +3,8 @@
 1. One person's word on a question counts once: the latest.
 2. A named person's corrections weigh no more than OWNER_VOTES together. The local user, who has no name, is not capped.
 3. What is learnt from must be borne out: among the NEIGHBOURS shipped examples and corrections that lie nearest to it, those with its label
-   weigh at least half. A named person's own corrections do not bear out each other.
+   weigh at least half. A person's own corrections do not bear out each other. The local user's do, for he is trusted with what no expert
+   claims; but not where most of the nearest shipped examples are another expert's.
 4. One question in EVALUATED, chosen by its words alone, is never learnt from: it judges.
 """
 
@@ -17,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from core.types import OUT_OF_SCOPE
 from graph.followup import is_followup
 from retrieval.encoder import Vectors
 from retrieval.text import words
@@ -78,11 +80,22 @@ def borne_out(rows: Sequence[Correction], vectors: Vectors, shipped: Vectors, sh
     found = np.ones(len(rows), bool)
     for n, row in enumerate(rows):
         cosines = np.concatenate([shipped @ vectors[n], vectors @ vectors[n]])
-        own = [other is row or (row.owner is not None and row.owner == other.owner) for other in rows]
+        around = [shipped_labels[i] for i in _nearest(cosines[: len(shipped)])]
+        heard = row.owner is None and not _claimed_from(row.label, around)
+        own = [other is row or (row.owner == other.owner and not heard) for other in rows]
         cosines[len(shipped) :][own] = -1.0
-        nearest = np.argsort(-cosines)[:NEIGHBOURS]
-        nearest = nearest[cosines[nearest] >= REACH]
+        nearest = _nearest(cosines)
         agree = [row.label in (shipped_labels[i] if i < len(shipped) else (rows[i - len(shipped)].label,)) for i in nearest]
         for_it, all_of_it = weights[nearest][agree].sum(), weights[nearest].sum()
         found[n] = for_it >= all_of_it / 2
     return found
+
+
+def _nearest(cosines: NDArray[np.float32]) -> NDArray[np.int64]:
+    found = np.argsort(-cosines)[:NEIGHBOURS]
+    return found[cosines[found] >= REACH]
+
+
+def _claimed_from(label: str, around: Sequence[frozenset[str]]) -> bool:
+    """Whether most of the labels `around` are those of other experts."""
+    return sum(label not in labels and OUT_OF_SCOPE not in labels for labels in around) > len(around) / 2

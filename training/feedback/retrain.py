@@ -59,6 +59,16 @@ def retrain(services: Services, progress: Progress = silent) -> Version:
     return made
 
 
+def taught(services: Services, name: str) -> list[dict[str, str]]:
+    """The rows of feedback that is still there in the version in service: {"id", "text", "label"}; `name`: UTTERANCES or EVALUATION."""
+    engine = services.engine
+    adopt_files(engine, services.settings.home)
+    number, _ = versions.serving(engine, NAME)
+    there = {one.id for one in all_feedback(engine)}
+    with unpacked(b"" if number == SHIPPED else versions.files_of(engine, NAME, number)) as folder:
+        return [row for row in _read_rows(folder / name) if row["id"] in there]
+
+
 def roll_back(services: Services) -> int:
     """Put the version into service that was before; gives its number, 0 for what ships. Raises InputError when that is in service."""
     adopt_files(services.engine, services.settings.home)

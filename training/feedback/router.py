@@ -136,7 +136,8 @@ def candidate(bench: Bench, rows: Sequence[Correction]) -> Candidate:
     if bench.services.lone:
         return Candidate(None, [], 0, [], ["there is only one expert, and nothing to route"])
     if not offered:
-        return Candidate(None, [], 0, [], ["there is no correction to learn from"])
+        to_judge = f"; {len(judging)} {'is' if len(judging) == 1 else 'are'} kept to judge" if judging else ""
+        return Candidate(None, [], 0, [], [f"there is no correction to learn from{to_judge}"])
     vectors = bench.encode("Encoding the corrections", [row.text for row in offered])
     own = [frozenset(labels) for labels in bench.shipped.own]
     kept = np.flatnonzero(borne_out(offered, vectors, bench.shipped_vectors, own))

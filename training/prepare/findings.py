@@ -66,7 +66,8 @@ def difference(before: str, after: str) -> str:
     start = max(0, start - EXCERPT // 2)
 
     def excerpt(text: str) -> str:
-        cut = text[start : start + EXCERPT]
+        # Half a surrogate pair, which no file can hold, is shown by its number.
+        cut = text[start : start + EXCERPT].encode("utf-8", "backslashreplace").decode()
         return f'"{"…" if start else ""}{cut}{"…" if len(text) > start + EXCERPT else ""}"'
 
     return f"{excerpt(before)} became {excerpt(after)}"

@@ -80,7 +80,7 @@ def locate(row: Row, corpus: Corpus) -> tuple[Row, Place | None, list[Finding]]:
         place = corpus.search(row)
         found = [_finding("document", row, f'{place.passage.document}: "{place.sentence}"')] if place else []
     if place is None:
-        return row, None, [_unlocated(row, document, corpus)]
+        return row, None, [_unlocated(row, document, corpus), *key_faults(row)]
     keyed, judged = _keyed(replace(row, document=place.passage.document), place)
     return keyed, place, [*found, *judged]
 
@@ -102,12 +102,17 @@ def _keyed(row: Row, place: Place) -> tuple[Row, list[Finding]]:
         if not key:
             return row, [_finding("no key", row, "what to look for in the answer is not plain")]
         return replace(row, key=key), [_finding("key", row, f'{key} (from "{row.answer}")')]
+    return row, key_faults(row)
+
+
+def key_faults(row: Row) -> list[Finding]:
+    """What is wrong with the row's key, wherever its answer stands; nothing where it has none."""
     found = []
-    if not contains_key(row.answer, row.key):
+    if row.key and not contains_key(row.answer, row.key):
         found.append(_finding("key not in answer", row, f'{row.key}, and the answer is "{row.answer}"'))
-    if contains_key(row.question, row.key):
+    if row.key and contains_key(row.question, row.key):
         found.append(_finding("key in question", row, row.key))
-    return row, found
+    return found
 
 
 def proposed_key(row: Row, passage: Passage) -> str:

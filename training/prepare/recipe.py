@@ -13,7 +13,7 @@ from evaluation.rows import Mapped
 from retrieval.encoder import Encoder
 from training.prepare.duplicates import alike, near_duplicates, without_duplicates
 from training.prepare.findings import Finding
-from training.prepare.places import Corpus, Place, locate
+from training.prepare.places import Corpus, Place, key_faults, locate
 from training.prepare.rows import Row, read_rows
 from training.prepare.splits import assign
 
@@ -80,6 +80,7 @@ def prepare(files: Sequence[Path], encoder: Encoder, options: Options, corpus: C
     places: list[Place | None] = [None] * len(kept)
     if corpus is None:
         notes.append("No answer was located, since no documents were named: --corpus PATH.")
+        findings += [fault for row in kept for fault in key_faults(row)]
     else:
         advance = progress("Locating answers", len(kept))
         for n, row in enumerate(kept):

@@ -6,7 +6,6 @@ import csv
 import hashlib
 import io
 import json
-import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 from core.errors import InputError
+from core.files import check_writable
 from training.prepare.findings import KINDS
 from training.prepare.recipe import Prepared
 from training.prepare.rows import COLUMNS
@@ -59,9 +59,7 @@ def as_markdown(prepared: Prepared, command: str) -> str:
 
 def check_folder(folder: Path) -> None:
     """Raises InputError where the folder cannot be written, or holds questions other than those that its report describes."""
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        raise InputError(f"Cannot write to {folder}: {there} is no folder that you may write to. Choose another: --output DIR")
+    check_writable(folder)
     if not (folder / QUESTIONS).exists():
         return
     try:

@@ -84,14 +84,19 @@ def _columns(path: Path, table: Table, mapping: Mapped) -> dict[str, str]:
 
 
 def _texts(value: Any) -> list[str]:
-    """What a field holds as text: none, one, or a list's many. Raises TypeError for an object."""
+    """What a field holds as text: none, one, or a list's many. Raises TypeError for an object, and for bytes that are no text."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return []
     if isinstance(value, list):
         return [text for each in value for text in _texts(each)]
     if isinstance(value, Mapping):
         raise TypeError("expected text, got an object: name the field inside it, as in --map answer=answer.text")
-    return [str(value)]
+    if isinstance(value, bytes):  # Parquet writes text so where it was not told that it is text.
+        try:
+            return [value.decode()]
+        except UnicodeDecodeError:
+            raise TypeError("expected text in UTF-8, got other bytes: write the column as text") from None
+    return [str(value).lower() if isinstance(value, bool) else str(value)]
 
 
 def _cleaned(at: str, raw: Mapping[str, Sequence[str]]) -> tuple[Row, list[Finding]]:

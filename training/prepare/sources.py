@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.errors import InputError
+from core.errors import DocumentError, InputError
 from evaluation.results import Progress
 from experts.discovery import Expert, load_expert
 from retrieval.chunking import chunk
@@ -52,11 +52,14 @@ def batches(files: Sequence[Path]) -> list[Batch]:
 
 
 def open_corpus(source: Expert | Path, services: Services, progress: Progress) -> Corpus:
-    """The documents of an expert, in a folder, or in one file. Raises InputError without any, DocumentError."""
+    """The documents of an expert, in a folder, or in one file. Raises InputError without any, and for a file that cannot be read."""
     folder = source if isinstance(source, Path) else source.corpus
     if not folder.exists():
         raise InputError(f"Expected documents at {folder}, a folder or a file of passages; there is nothing.")
-    passages = chunk(load_folder(folder) if folder.is_dir() else load_file(folder))
+    try:
+        passages = chunk(load_folder(folder) if folder.is_dir() else load_file(folder))
+    except DocumentError as error:  # a file that the user named
+        raise InputError(str(error)) from None
     if not passages:
         raise InputError(f"Expected documents with text in {folder}; found none.")
 

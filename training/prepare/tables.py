@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.text import loads
 
 SEPARATORS = ",;\t"
 
@@ -71,6 +72,8 @@ def _read_csv(path: Path, data: bytes) -> Table:
         for cells in reader:
             if cells and not names:
                 names = [name.strip() for name in cells]
+                if twice := [name for n, name in enumerate(names) if name and name in names[:n]]:
+                    raise InputError(f"{path}, line {start}: expected each column once; {twice[0]!r} heads two. Rename one.")
             elif len(cells) > len(names):
                 table.broken.append((start, f"expected {len(names)} cells, got {len(cells)}: put a text with {separator!r} into quotes"))
             elif cells:
@@ -88,8 +91,8 @@ def _read_jsonl(path: Path, data: bytes) -> Table:
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
-        except (ValueError, RecursionError) as error:
+            value = loads(line)
+        except json.JSONDecodeError as error:
             table.broken.append((n, f"expected a JSON object: {error}"))
             continue
         if isinstance(value, dict):
@@ -110,4 +113,9 @@ def _read_parquet(path: Path, data: bytes) -> Table:
         raise InputError(f"{path}: expected Parquet: {str(error).splitlines()[0].rstrip('.')}.") from None
 
 
-READERS: dict[str, Callable[[Path, bytes], Table]] = {".csv": _read_csv, ".jsonl": _read_jsonl, ".parquet": _read_parquet}
+READERS: dict[str, Callable[[Path, bytes], Table]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+}

@@ -95,13 +95,13 @@ def without_leaks(train: Sequence[Example], held_out: Sequence[Example], encoder
 
 def read_text(path: Path) -> list[Passage]:
     """Text without questions, in the form of a corpus. Raises InputError."""
-    return read_corpus(path, {})
+    return read_corpus(path, None)
 
 
 def read_files(corpus: Path, qrels: Path) -> tuple[list[Passage], list[Query]]:
     """A corpus and its questions in the forms of the evaluation. Raises InputError."""
-    passages = read_corpus(corpus, {})
-    return passages, read_queries(qrels, {}, {p.id for p in passages}, with_answers=True)
+    passages = read_corpus(corpus, None)
+    return passages, read_queries(qrels, None, {p.id for p in passages}, with_answers=True)
 
 
 def _mined(index: Index, encoder: Encoder, question: str, key: str, right: set[str] | frozenset[str]) -> tuple[Passage, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from core.errors import InputError
+from core.errors import InputError, SwitchyardError
 from core.types import Passage
 from retrieval.encoder import packaged_model
 from retrieval.index import Index, assemble, corpus_hash, load, save
@@ -21,6 +23,7 @@ from training.reader.data import Example, cloze, of_expert, of_files, read_files
 if TYPE_CHECKING:
     from graph.services import Services
 
+TRAINING = "training.json"
 TRAINED_TOKENS = 192
 """Longer pairs are cut in training: they cost much and there are few."""
 OWN_TWICE = 2
@@ -33,6 +36,7 @@ class Recipe:
     """How to train the network. questions: in a batch. wrong: passages beside the right one, drawn anew each epoch. rate: the highest one.
 
     answer_weight, null_weight: what the losses of "does it answer" and of "no answer here" count beside those of order and place.
+    Raises InputError for a rate that is no number to learn with.
     """
 
     epochs: int = 2
@@ -43,6 +47,10 @@ class Recipe:
     answer_weight: float = 0.3
     null_weight: float = 0.1
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.rate):
+            raise InputError(f"Expected --rate to be a number such as 1e-4; got {self.rate}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,8 @@ class Files:
 
 def gather(shared: Services, files: Files, work: Path, seed: int, progress: Progress) -> tuple[list[Example], list[Example]]:
     """Examples to train on, and held-out ones. Raises InputError for files that cannot be used."""
+    read = {path: read_files(files.corpus, path) for path in (files.qrels, files.dev) if path} if files.corpus else {}
+    text = read_text(files.text) if files.text else []  # all files are read before the mining: a fault in one must not come after it
     own: dict[str, list[Example]] = {}
     for split in ("train", "dev"):
         advance = progress(f"Mining {split}", sum(len(e.questions(split)) for e in shared.experts.values()))
@@ -66,13 +76,12 @@ def gather(shared: Services, files: Files, work: Path, seed: int, progress: Prog
         index = None
         for path, rows in ((files.qrels, train), (files.dev, dev)):
             if path:
-                passages, queries = read_files(files.corpus, path)
+                passages, queries = read[path]
                 index = index or _index(shared, passages, files.corpus, work, progress)
                 rows += of_files(index, shared.encoder, queries, progress(f"Mining {path.name}", len(queries)))
     if files.text:
-        passages = read_text(files.text)
-        index = _index(shared, passages, files.text, work, progress)
-        train += cloze(index, shared.encoder, seed, progress(f"Mining {files.text.name}", len(passages)))
+        index = _index(shared, text, files.text, work, progress)
+        train += cloze(index, shared.encoder, seed, progress(f"Mining {files.text.name}", len(text)))
     if not train or not dev:
         raise InputError("Expected questions of the splits train and dev in an expert's questions.csv, or --corpus, --qrels and --dev.")
     return without_leaks(train, dev, shared.encoder, progress), dev
@@ -100,13 +109,25 @@ def train_reader(
     shutil.copyfile(base / TOKENIZER, made / TOKENIZER)
     best = max(trainer.progress.log, key=lambda numbers: numbers["score"])
     about = {"recipe": asdict(recipe), "data": trainer.data, "examples": len(train), "held_out": len(dev), "log": trainer.progress.log}
-    (made / "training.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    (made / TRAINING).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     numbers = fit_ranking(shared, made, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL, TOKENIZER, "training.json", WEIGHTS):
-        shutil.move(made / name, folder / name)
+    put_in_service(made, folder)
     shutil.rmtree(work)
     return {name: best[name] for name in ("r@1", "em", "f1")}, numbers
+
+
+def put_in_service(made: Path, folder: Path) -> None:
+    """Replace the reader in `folder` by the one in `made`, once all of it lies on the same disk. Raises SwitchyardError."""
+    names = (MODEL, TOKENIZER, TRAINING, WEIGHTS)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".new-", dir=folder, ignore_cleanup_errors=True) as fresh:
+            for name in names:
+                shutil.copyfile(made / name, Path(fresh) / name)
+            for name in names:
+                (Path(fresh) / name).replace(folder / name)
+    except OSError as error:
+        raise SwitchyardError(f"Cannot write {folder}: {error.strerror}. Mend that; the same command with --resume goes on.") from None
 
 
 def fit_ranking(shared: Services, folder: Path, progress: Progress) -> dict[str, float]:

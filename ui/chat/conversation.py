@@ -8,9 +8,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.pictures import MOST_BYTES, Picture
+from core.pictures import MOST_BYTES, Picture, read_mark
 from experts.discovery import Expert
 from graph.api import waiting
+from graph.confidence import Logistic
 from graph.services import Services
 from graph.state import Context
 from store.feedback import feedback_of_runs
@@ -52,8 +53,10 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
         shown = _without_earlier(turns)
         given = feedback_of_runs(shared.engine, [run.run_id for run in shown], None)
         for run in shown:
-            _draw_turn(run, titles)
+            _draw_turn(run, titles, shared.confidence.after)
             feedback.draw(shared, run, titles, given.get(run.run_id))
+        if shown and not pending and _cut_off(shown[-1]):
+            st.button("Try again", key="again", icon=":material/refresh:", on_click=state.ask, args=(shown[-1].question,))
         if pending:
             turn.draw(shared, context, pending, titles)
 
@@ -82,7 +85,7 @@ def _without_earlier(turns: Sequence[Run]) -> Sequence[Run]:
     return turns[hidden:]
 
 
-def _draw_turn(run: Run, titles: markup.Titles) -> None:
+def _draw_turn(run: Run, titles: markup.Titles, weighed: Logistic) -> None:
     answer = run.answer
     with st.chat_message("user"):
         st.html(markup.question(run.question, state.thumbnails(run.run_id)))
@@ -93,7 +96,12 @@ def _draw_turn(run: Run, titles: markup.Titles) -> None:
         st.markdown(text.markdown(markup.body(answer), {c["n"] for c in answer["citations"]}, markup.anchor(answer)), anchors=False)
         if others := markup.notices(answer, safety=False):
             st.html(others)
-        st.html(markup.sources(answer) + markup.background(answer, titles))
+        st.html(markup.sources(answer) + markup.background(answer, titles, weighed))
+
+
+def _cut_off(run: Run) -> bool:
+    """Whether the answer is not whole, and can be asked for again: nothing keeps the pictures of a question."""
+    return any(notice["kind"] == "truncated" for notice in run.answer["notices"]) and read_mark(run.question)[0] == run.question
 
 
 def _welcome(experts: list[Expert]) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from core.pictures import read_mark
 from core.text import count
 from core.types import OUT_OF_SCOPE, Outcome
+from graph.confidence import Logistic
 from ui.chat.figures import UNKNOWN_PRICE, money, percent, seconds, signal, spoken, tokens
 from ui.chat.text import highlighted
 
@@ -126,17 +127,17 @@ def _source(name: str, n: int, cited: Sequence[Mapping[str, Any]], passages: Map
     )
 
 
-def background(answer: Answer, titles: Titles) -> str:
-    """How the answer came about, folded away."""
-    inner = decided(answer, titles)
+def background(answer: Answer, titles: Titles, weighed: Logistic) -> str:
+    """How the answer came about, folded away. weighed: what the confidence is made by."""
+    inner = decided(answer, titles, weighed)
     return f'<details class="sy-fold sy-why"><summary><span class="sy-title">How this answer came about</span></summary>{inner}</details>'
 
 
-def decided(answer: Answer, titles: Titles) -> str:
+def decided(answer: Answer, titles: Titles, weighed: Logistic) -> str:
     """Route, confidence, escalation, models and cost."""
     blocks = [
         ("Route", _route(answer, titles)),
-        ("Confidence", _confidence(answer)),
+        ("Confidence", _confidence(answer, weighed)),
         ("Escalation", _escalation(answer)),
         ("Models and cost", _ledger(answer)),
     ]
@@ -155,12 +156,15 @@ def _route(answer: Answer, titles: Titles) -> str:
     return _bars((title(name, titles), p) for name, p in ranked) + listed
 
 
-def _confidence(answer: Answer) -> str:
+def _confidence(answer: Answer, weighed: Logistic) -> str:
     parts = answer["confidence_parts"]
     if not parts:
         return ""
-    whole = f"<p>{spoken(answer['confidence']).capitalize()} likely to be acceptable, calibrated from these signals:</p>"
-    return whole + _bars((signal(name), value) for name, value in parts.items())
+    adds = weighed.explained(parts, answer["confidence"])
+    names = {name: signal(name) + (f" ({adds[name]:+.1f})" if name in adds else "") for name in parts}
+    how = f", with what each adds to the log-odds, from {weighed.intercept:+.1f} on" if adds else ""
+    whole = f"<p>{spoken(answer['confidence']).capitalize()} likely to be acceptable, calibrated from these signals{how}:</p>"
+    return whole + _bars((names[name], value) for name, value in parts.items())
 
 
 def _escalation(answer: Answer) -> str:

@@ -11,6 +11,8 @@ _IMAGE = re.compile(r"!\[([^\]]*)\]\(")
 _DIAGRAM = re.compile(r"((?:`{3,}|~{3,})[ \t]*)(?=[^\n]*(?:mermaid|&))", re.IGNORECASE)
 _MARKER = re.compile(r"( ?)\[(\d{1,3})\]")
 _LINE_BEGINS = re.compile(r"\s*(?:[-*+>#]+|\d+[.)])?")
+_DIRECTIVE = re.compile(r":(?=[^\W\d_])")
+_JOINER = "\u2060"
 _NO_BREAK = "\u00a0"
 _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 
@@ -18,8 +20,8 @@ _PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
 def markdown(text: str, known: Collection[int] = (), anchor: str = "") -> str:
     """A model's Markdown for `st.markdown`, in which the markers `[n]` of `known` link to `#<anchor>-n`.
 
-    Images become links and diagrams code, for both could fetch something from elsewhere; tags and `$` are shown as written. A marker stays
-    on the line of the word before it.
+    Images become links and diagrams code, for both could fetch something from elsewhere; tags, `$` and Streamlit's own
+    words, such as `:red[...]` and `:material/home:`, are shown as written. A marker stays on the line of the word before it.
     """
     # Code is spared the cosmetics, but not this: what looks like code here need not be code to the browser's parser.
     harmless = _IMAGE.sub(r"[image: \1](", re.sub(r"\r\n?", "\n", text)).replace("![", "! [")
@@ -37,7 +39,9 @@ def _prose(text: str, known: Collection[int], anchor: str) -> str:
         glued = space and not _LINE_BEGINS.fullmatch(line)
         return f"{_NO_BREAK if glued else space}[{n}](#{anchor}-{n})"
 
-    return _MARKER.sub(link, text.replace("$", r"\$").replace("<", "&lt;"))
+    # What nobody sees after the colon: a backslash before it would leave the icons.
+    inert = _DIRECTIVE.sub(f":{_JOINER}", text)
+    return _MARKER.sub(link, inert.replace("$", r"\$").replace("<", "&lt;"))
 
 
 def highlighted(passage: str, quotes: Sequence[str]) -> str:

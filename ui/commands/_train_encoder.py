@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InputError
+from core.files import check_writable
 from ui.console import OUT, bars, say
 
 
@@ -36,6 +37,7 @@ def encoder(
         raise InputError("Expected --corpus and --qrels together, and --held-out only beside them.")
     shared = services()
     folder = output or shared.settings.home / "encoders" / name
+    check_writable(folder.parent)
     files = read_files(corpus, qrels, held_out, parse_map(map_ or []), seed) if corpus and qrels else None
     try:
         with bars() as show:

@@ -30,6 +30,13 @@ Judgements = Annotated[
 SHOWN = 5
 
 
+def _folder(name: str) -> Path:
+    """As it is given: an empty name would be the folder in which one stands, which nobody means."""
+    if not name.strip():
+        raise InputError("Expected the name of a folder; got none. Say --output DIR, or leave it out.")
+    return Path(name)
+
+
 @app.callback()
 def data() -> None:
     """Make training data."""
@@ -60,13 +67,15 @@ def build(
     """Let models answer instructions, evaluate the answers, and write data to train on. What was paid once is not paid again."""
     from core.settings import settings
     from training.building.dataset import Plan
-    from training.building.judging import check_rubric
+    from training.building.judging import PAIRWISE, check_rubric
     from ui import building
 
     names = tuple(dict.fromkeys(name.strip() for name in models.split(",") if name.strip()))
     if not names:
         raise InputError("Expected at least one model: --models SPEC,SPEC,...")
-    plan = Plan(names, judge, check_rubric(rubric), max_tokens, batch_size)
+    if check_rubric(rubric) == PAIRWISE and (judge is None or len(names) == 1):
+        raise InputError("--rubric pairwise lets a judge compare answers: expected --judge SPEC, and two models or more.")
+    plan = Plan(names, judge, rubric, max_tokens, batch_size)
     folder = output or settings().home / "datasets" / Path(source).stem
     terms = Terms(concurrency, rate, fresh, dry_run, max_cost, yes, json)
     building.build(source, building.read(source, map_ or [], limit), plan, folder, terms)
@@ -80,7 +89,9 @@ def prepare(
         typer.Option(metavar="PATH", help="The documents they are about, a folder or a file; an expert's own questions find theirs."),
     ] = None,
     map_: Map = None,
-    output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the files go; prepared/NAME in SWITCHYARD_HOME.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(metavar="DIR", parser=_folder, help="Where the files go; prepared/NAME in SWITCHYARD_HOME.")
+    ] = None,
     dev: Annotated[float, typer.Option(metavar="SHARE", min=0, max=1, help="Share to draw for dev of the rows that have no split.")] = 0.15,
     test: Annotated[
         float, typer.Option(metavar="SHARE", min=0, max=1, help="Share to draw for test of the rows that have no split.")
@@ -99,6 +110,7 @@ def prepare(
 
 @app.command()
 def label(
+    ctx: typer.Context,
     prompts: Annotated[
         str | None, typer.Argument(metavar="FILE|NAME", help="With --with: prompts, or a chat log as in lmsys/lmsys-chat-1m.")
     ] = None,
@@ -130,6 +142,7 @@ def label(
     if not (prompts and model):
         if judgements is None:
             raise InputError("Expected --from-judgements FILE, or prompts to label: switchyard data label FILE --with SPEC")
+        _refuse_idle(ctx)
         _from_judgements(judgements, models, output or home / "judgements")
         return
     from ui import building
@@ -138,6 +151,15 @@ def label(
     found = building.read(prompts, map_ or [], limit)
     terms = Terms(concurrency, rate, fresh, dry_run, max_cost, yes, json)
     building.label(prompts, found, model, examples, output or home / "labels" / Path(prompts).stem, batch_size, terms)
+
+
+def _refuse_idle(ctx: typer.Context) -> None:
+    """Raises InputError for options that do nothing where no model is asked."""
+    used = ("prompts", "judgements", "model", "output", "models")
+    others = [option for option in ctx.command.params if option.name and option.name not in used]
+    given = [o.opts[0] for o in others if (by := ctx.get_parameter_source(o.name or "")) and by.name == "COMMANDLINE"]
+    if given:
+        raise InputError(f"Expected --with SPEC beside {', '.join(given)}: judgements alone take --output and --models only.")
 
 
 def _examples(judgements: Path | None, models: Path | None, home: Path) -> Examples:

@@ -138,7 +138,7 @@ def _experts(shared: Services) -> Iterator[Finding]:
 def _router(shared: Services) -> Iterator[Finding]:
     if shared.lone:
         yield Finding("router", "none", "ok", f"not needed: every question goes to {shared.lone}")
-    elif shared.router_kind != "similarity":
+    elif shared.router_kind != "similarity" or shared.trained.folder("similarity").exists():
         yield _opened(shared, shared.router_kind)
     elif (shared.router_folder / "about.json").exists():
         yield Finding("router", "similarity", "ok", "fitted")
@@ -178,15 +178,22 @@ def _keys(shared: Services) -> Iterator[Finding]:
 
 
 def _artefacts(shared: Services) -> Iterator[Finding]:
-    for name in ("policy", "confidence", "reader"):
+    from llms.prices import read_prices
+
+    for name in ("policy", "confidence", "reader", "difficulty", "recommender"):
         try:
             found = getattr(shared, name)
+            if found is None:  # none is trained, and none is needed
+                continue
             if name == "reader":  # it opens nothing before it reads
                 found.open()
         except SwitchyardError as error:
             yield Finding("artefacts", name, "problem", str(error))
         else:
             yield Finding("artefacts", name, "ok", "read")
+    if (prices := shared.settings.home / "prices.toml").exists():
+        read_prices(prices)  # what it raises is a finding: without a hosted model nobody would notice
+        yield Finding("artefacts", "prices", "ok", "read")
 
 
 def _store(shared: Services) -> Iterator[Finding]:

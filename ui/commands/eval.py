@@ -10,6 +10,7 @@ import typer
 from core.errors import InputError
 from ui.console import bars
 from ui.measuring import Candidates, Corpus, Folder, Group, Json, Map, Qrels, Train, check_pair, command_line, hand_over, kinds
+from ui.paid import Yes, agree
 
 app = typer.Typer(
     add_completion=False,
@@ -129,23 +130,37 @@ def recommendation(
     kind: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of recommender; the quick ones by default.")] = None,
     prices: Annotated[Path | None, typer.Option(help="Your price list (as llms/prices.toml), for costs that the file lacks.")] = None,
     map_: Map = None,
+    yes: Yes = False,
     json_: Json = False,
     report: Folder = None,
 ) -> None:
     """Which model to ask? Quality for cost, against the best single model, random choice and an oracle."""
     from evaluation.data import parse_map
     from evaluation.recommendation import evaluate
+    from graph.asked_scores import characters_to_read
+    from graph.recommender import Measured
     from graph.services import services
     from llms.prices import read_prices
 
+    def consent(model: str, judged: Measured) -> None:
+        agree(model, len(judged.prompts), characters_to_read(judged.prompts, judged.models), yes=yes)
+
     own = [("--train", train), ("--group", group), ("--kind", kind), ("--prices", prices)]
-    command, maps, listed = (
-        command_line("recommendation", data, *own, maps=map_),
-        parse_map(map_ or []),
-        read_prices(prices) if prices else None,
-    )
+    command = command_line("recommendation", data, *own, maps=map_)
+    names, maps, listed = kinds(kind), parse_map(map_ or []), read_prices(prices) if prices else None
     with bars() as show:
-        found = evaluate(services(), command, data, train=train, group=group, kinds=kinds(kind), prices=listed, mapping=maps, progress=show)
+        found = evaluate(
+            services(),
+            command,
+            data,
+            train=train,
+            group=group,
+            kinds=names,
+            prices=listed,
+            mapping=maps,
+            agree=consent,
+            progress=show,
+        )
     hand_over([found], json_, report)
 
 
@@ -182,7 +197,7 @@ def abstention(
     corpus: Corpus = None,
     qrels: Qrels = None,
     against: Annotated[Path | None, typer.Option(help="Also ask the questions of this other corpus, which answers none of them.")] = None,
-    passages: Annotated[int, typer.Option(min=1, help="With --corpus: so many passages a question.")] = 1,
+    passages: Annotated[int | None, typer.Option(min=1, help="With --corpus: so many passages a question; 1 by default.")] = None,
     map_: Map = None,
     json_: Json = False,
     report: Folder = None,
@@ -195,12 +210,13 @@ def abstention(
     check_pair(corpus, qrels)
     if (data and corpus) or (against and not corpus):
         raise InputError("Expected a file, or --corpus and --qrels with or without --against. Run: switchyard eval abstention --help")
-    own = [("--corpus", corpus), ("--qrels", qrels), ("--against", against), ("--passages", str(passages) if corpus else None)]
+    if passages and not corpus:
+        raise InputError("Expected --corpus and --qrels beside --passages. Run: switchyard eval abstention --help")
+    count = passages or 1
+    own = [("--corpus", corpus), ("--qrels", qrels), ("--against", against), ("--passages", str(count) if corpus else None)]
     command, maps = command_line("abstention", data, *own, maps=map_), parse_map(map_ or [])
     with bars() as show:
-        found = evaluate(
-            services(), command, data, corpus=corpus, qrels=qrels, against=against, count=passages, mapping=maps, progress=show
-        )
+        found = evaluate(services(), command, data, corpus=corpus, qrels=qrels, against=against, count=count, mapping=maps, progress=show)
     hand_over([found], json_, report)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -46,16 +48,55 @@ def list_(json_: Json = False) -> None:
     OUT.print(table)
 
 
+class Form(StrEnum):
+    """What an export holds."""
+
+    FEEDBACK = "feedback"
+    UTTERANCES = "utterances"
+    EVALUATION = "evaluation"
+
+
 @app.command()
-def export(file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes, one JSON object a line.")]) -> None:
-    """Write all feedback to a file, oldest first."""
-    found, fresh = _all(), file.with_name(f".{file.name}.new")
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where it goes.")],
+    as_: Annotated[
+        Form,
+        typer.Option(
+            "--as",
+            help="feedback: all of it, one JSON object a line. Of the version in service, utterances: the corrections that it has learnt "
+            "from, as utterances.csv; evaluation: those that judged it, for `eval routing`.",
+        ),
+    ] = Form.FEEDBACK,
+) -> None:
+    """Write feedback to a file, oldest first, or what it taught the router."""
+    rows, fresh = _exported(as_), file.with_name(f".{file.name}.new")
     try:
-        fresh.write_text("".join(json.dumps(one.as_dict(), ensure_ascii=False) + "\n" for one in found), encoding="utf-8")
+        with fresh.open("w", encoding="utf-8", newline="") as out:
+            if as_ is Form.UTTERANCES:
+                table = csv.DictWriter(out, ["text", "split", "label"], lineterminator="\n")
+                table.writeheader()
+                table.writerows(rows)
+            else:
+                out.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         fresh.replace(file)
     except OSError as error:
         raise InputError(f"Cannot write {file}: {error.strerror}. Choose a file in a folder that can be written.") from None
-    OUT.print(f"{count(len(found), 'row')} of feedback: {file}", soft_wrap=True)
+    OUT.print(f"{count(len(rows), 'row')} of {as_.value}: {file}", soft_wrap=True)
+
+
+def _exported(as_: Form) -> list[dict[str, Any]]:
+    """The rows, each in the order of its columns. Raises InputError where no correction is in service."""
+    if as_ is Form.FEEDBACK:
+        return [one.as_dict() for one in _all()]
+    from graph.services import services
+    from graph.versions import EVALUATION, UTTERANCES
+    from training.feedback.retrain import taught
+
+    split = {"split": "train"} if as_ is Form.UTTERANCES else {}
+    rows = taught(services(), UTTERANCES if as_ is Form.UTTERANCES else EVALUATION)
+    if not rows:
+        raise InputError("No correction is in service yet. Learn from feedback first: switchyard feedback retrain")
+    return [{"text": row["text"], **split, "label": row["label"]} for row in rows]
 
 
 @app.command()

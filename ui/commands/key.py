@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -31,6 +32,8 @@ def create(
     """Make a key. It is shown once: only its hash is kept."""
     if not OWNER.fullmatch(owner):
         raise InputError(f"Expected an owner of 1 to 40 letters, digits, dots, - and _; got {owner[:60]!r}.")
+    if budget is not None and not math.isfinite(budget):
+        raise InputError(f"Expected a budget in dollars; got {budget}. Leave --budget out for no limit.")
     from store import keys
 
     made, secret = keys.create(_engine(), owner, per_minute, budget)

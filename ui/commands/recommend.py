@@ -1,4 +1,4 @@
-"""Say which of your models suits a prompt; nothing is spent."""
+"""Say which of your models suits a prompt."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def recommend(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
 ) -> None:
-    """Say which of your models suits a prompt, at what quality, cost and time; nothing is spent.
+    """Say which of your models suits a prompt, at what quality, cost and time. Nothing is spent, but by a recommender of the kind llm.
 
     Needs a recommender: switchyard train recommender DATA.jsonl
     """

@@ -32,14 +32,15 @@ def route(
     """Show where a question would go; nothing is spent."""
     one_or_many(question, input_, output, json_)
     from graph.nodes.prepare import clean_question
-    from graph.nodes.route import find_route
+    from graph.nodes.route import find_route, with_difficulty
     from graph.services import services
     from ui.batch import read_rows, run_batch
 
     shared = services()
 
     def find(text: str) -> Route:
-        return find_route(shared, clean_question(text, shared.settings.max_question_chars), kind=router)
+        asked = clean_question(text, shared.settings.max_question_chars)
+        return with_difficulty(shared, asked, find_route(shared, asked, kind=router), spend=False)
 
     def work(row: Row) -> dict[str, Any]:
         return asdict(find(row.text))
@@ -82,4 +83,7 @@ def _decision(found: Route) -> str:
         return f"Declined: out of scope from {found.thresholds['out_of_scope_at']:.2f} on."
     if len(found.experts) > 1:
         return f"Goes to {' and '.join(found.experts)}: each of them is asked from {found.thresholds['both_at']:.2f} on."
+    if found.scores.get(OUT_OF_SCOPE, 0.0) >= found.thresholds["out_of_scope_at"]:
+        # It is in doubt, and its documents were looked into.
+        return f"Goes to {found.experts[0]}: out of scope from {found.thresholds['out_of_scope_at']:.2f} on, but its documents answer it."
     return f"Goes to {found.experts[0]}."

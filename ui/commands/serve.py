@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from core.errors import InputError
+from core.errors import InputError, StoreError
 from ui.console import say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -31,7 +31,13 @@ def serve(
     from store.engine import engine
     from store.keys import any_key
 
-    open_ = not any_key(engine(settings().database))
+    try:
+        open_ = not any_key(engine(settings().database))
+    except StoreError as error:
+        if not _loopback(host):  # it might be without keys
+            raise
+        open_ = False
+        say(f"{error} The server waits for it.")
     if open_ and not _loopback(host):
         raise InputError(f"Without keys the server listens on this machine only, not on {host}. Make one: switchyard key create OWNER")
     _check_port(host, port)

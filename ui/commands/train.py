@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.errors import InputError
+from core.files import check_replaceable, check_writable
 from core.types import Tier
 from ui.commands._train_encoder import encoder
 from ui.commands._train_expert import expert
@@ -31,6 +32,7 @@ DATA = "experts/*/questions.csv"
 
 @app.command()
 def reader(
+    ctx: typer.Context,
     corpus: Annotated[Path | None, typer.Option(metavar="FILE", help='More passages, JSON lines {"_id", "title", "text"}.')] = None,
     qrels: Annotated[
         Path | None, typer.Option(metavar="FILE", help='Questions on them, JSON lines {"qid", "question", "passage_id", "answers"}.')
@@ -54,15 +56,17 @@ def reader(
     from graph.services import services
     from training.reader import run as recipe
 
+    if ranking:
+        _refuse_idle(ctx)
     if bool(corpus) != bool(qrels):
         raise InputError("Expected --corpus and --qrels together: the questions name passages of that corpus.")
     if dev and not corpus:
         raise InputError("Expected --corpus and --qrels beside --dev: its questions name passages of that corpus.")
-    shared = services()
+    settings, shared = recipe.Recipe(epochs=epochs, questions=questions, rate=rate, seed=seed), services()
     folder = output or shared.settings.artifacts_dir / "reader"
+    check_writable(folder)
     with bars() as show:
         if not ranking:
-            settings = recipe.Recipe(epochs=epochs, questions=questions, rate=rate, seed=seed)
             work = shared.settings.home / "training" / "reader"
             files = recipe.Files(corpus, qrels, dev, text)
             network, numbers = recipe.train_reader(shared, files, settings, folder, work, resume=resume, progress=show)
@@ -70,6 +74,14 @@ def reader(
         else:
             numbers = recipe.fit_ranking(shared, folder, show)
     _tell("A right sentence among the first four", numbers, str(folder / "weights.json"))
+
+
+def _refuse_idle(ctx: typer.Context) -> None:
+    """Raises InputError for options that do nothing where only the ranking is fitted."""
+    others = [option for option in ctx.command.params if option.name not in ("ranking", "output")]
+    given = [o.opts[0] for o in others if (by := ctx.get_parameter_source(o.name or "")) and by.name == "COMMANDLINE"]
+    if given:
+        raise InputError(f"--ranking trains no network and takes --output only; got {', '.join(given)}. Leave one of the two out.")
 
 
 @app.command()
@@ -90,6 +102,7 @@ def router(
 ) -> None:
     """Train a router; on the experts' own examples by default. The old one stays until the new one is whole."""
     from evaluation.data import parse_map
+    from graph.routers.kinds import check_kind
     from graph.services import services
     from training import router as recipe
 
@@ -97,8 +110,10 @@ def router(
         raise InputError("Expected a training file beside --test. Run: switchyard train router --kind KIND --data FILE --test FILE")
     if data and not output:
         raise InputError("Expected --output beside --data: a router for other labels must not take the place of the experts' own.")
+    _check_model(kind, model)
     shared = services()
-    folder = output or shared.settings.home / "routers" / kind
+    folder = output or shared.settings.home / "routers" / check_kind(kind)
+    _check_folder(folder, own=output is not None)
     rows = recipe.data_of(data, test, parse_map(map_ or [])) if data else recipe.own_data(shared)
     settings = recipe.parse_settings(kind, set_ or [])
     with bars() as show:
@@ -109,31 +124,38 @@ def router(
 
 @app.command()
 def confidence(
-    check: Annotated[bool, typer.Option("--check", help="Write nothing: show what the shipped weights reach.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing: show what the shipped weights reach, or what --target chooses.")
+    ] = False,
     target: Annotated[
-        str, typer.Option(help="Choose the policy's thresholds instead: superior-share=0.3, max-risk=0.05 or budget=0.002 (USD).")
-    ] = "",
-    delta: Annotated[float, typer.Option(help="With max-risk: the chance that the promise may fail, over the choice of questions.")] = 0.1,
+        str | None, typer.Option(help="Choose the policy's thresholds instead: superior-share=0.3, max-risk=0.05 or budget=0.002 (USD).")
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(help="With max-risk: the chance that the promise may fail, over the choice of questions; 0.1 by default."),
+    ] = None,
 ) -> None:
     """Fit the confidence on the experts' `dev` questions, and show what each threshold would do on `test`.
 
     Not on `train`: the reader knows those questions. With --target the weights stay: `test` questions, which they were not fitted on,
     choose the thresholds, and SWITCHYARD_HOME/policy.toml is written.
     """
-    if target:
-        _thresholds(target, delta)
+    if target is not None or delta is not None:
+        _thresholds(target or "", delta, check)
         return
-    from evaluation.cases import Case, cases
+    from evaluation.cases import ALTERED, KINDS, Case, cases
     from graph.services import services
     from training import confidence as recipe
 
     shared = services()
     found: dict[str, list[Case]] = {}
+    splits = ("test",) if check else ("dev", "test")
+    for split in splits:
+        recipe.check_questions(shared.experts.values(), split)
     with progress() as bar:
-        splits = ("test",) if check else ("dev", "test")
         task = bar.add_task("Answering", total=sum(len(e.questions(*splits)) for e in shared.experts.values()))
         for split in splits:
-            found[split] = cases(shared, [split], lambda: bar.advance(task))
+            found[split] = cases(shared, [split], lambda: bar.advance(task), kinds=KINDS if split == "dev" else (*KINDS, ALTERED))
     fitted = shared.confidence if check else recipe.fit(found["dev"])
     numbers = recipe.measure(fitted, found["test"])
     OUT.print(recipe.threshold_table(fitted, found["test"]))
@@ -155,25 +177,29 @@ def difficulty(
     model: Annotated[str | None, typer.Option(metavar="SPEC", help="The chat model of the kind llm, written provider:name.")] = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the router goes; difficulty/ in SWITCHYARD_HOME.")] = None,
     seed: Annotated[int, typer.Option(help="Of whatever is drawn at random.")] = 0,
+    map_: Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files.")] = None,
 ) -> None:
     """Learn from recorded scores which prompts need the superior model."""
+    from evaluation.data import parse_map
     from evaluation.encoding import RememberingEncoder
     from evaluation.splits import FOLDS
     from graph.difficulty import KINDS, DifficultyRouter, check_kind
     from graph.services import services
     from training import difficulty as recipe
 
-    shared = services()
     if check_kind(kind) == "llm" and not model:
         raise InputError("The kind llm asks a chat model: expected --model SPEC, for example --model openai:gpt-5-mini.")
+    _check_model(kind, model)
+    shared = services()
+    folder = output or shared.settings.home / "difficulty"
+    _check_folder(folder, own=output is not None)
     settings = {"model": model, "ask": shared.ask} if kind == "llm" else {}
-    rows = recipe.read_rows(data, group)
+    rows = recipe.read_rows(data, group, parse_map(map_ or []))
     encoder = RememberingEncoder(shared.encoder)
 
     def make(of: str) -> DifficultyRouter:
         return DifficultyRouter(of, encoder, seed=seed, **(settings if of == kind else {}))
 
-    folder = output or shared.settings.home / "difficulty"
     compared = list(dict.fromkeys([KINDS[0], kind]))
     with progress() as bar:
         task = bar.add_task("Fitting", total=len(compared) * FOLDS + 1)
@@ -185,7 +211,19 @@ def difficulty(
     OUT.print(f"{kind}, fitted on all {len(rows):,} rows: {folder}", soft_wrap=True)
 
 
-def _thresholds(target: str, delta: float) -> None:
+def _check_model(kind: str, model: str | None) -> None:
+    if model and kind != "llm":
+        raise InputError(f"--model is the chat model of the kind llm; the kind {kind} asks none. Leave one of the two out.")
+
+
+def _check_folder(folder: Path, *, own: bool) -> None:
+    """Before anything is learnt. `own`: the user named it; in the home folder even what is damaged is replaced."""
+    if own:
+        check_replaceable(folder, "checksums")
+    check_writable(folder.parent)
+
+
+def _thresholds(target: str, delta: float | None, check: bool) -> None:
     from evaluation.cases import cases
     from graph.policy import load_policy
     from graph.services import services
@@ -197,14 +235,16 @@ def _thresholds(target: str, delta: float) -> None:
     with progress() as bar:
         task = bar.add_task("Answering", total=sum(len(e.questions("test")) for e in shared.experts.values()))
         rows = cases(shared, ["test"], lambda: bar.advance(task), kinds=["own"])
-    chosen = thresholds.choose(wanted, calibration(shared, rows), candidates)
+    shipped = load_policy(shared.settings.artifacts_dir, shared.settings.artifacts_dir)
+    answer_at = thresholds.ladder(shared.policy, shipped).answer_at
+    chosen = thresholds.choose(wanted, calibration(shared, rows), candidates, answer_at)
     inferior, superior = (_models(shared, tier) for tier in (Tier.INFERIOR, Tier.SUPERIOR))
     data = f"{DATA}: {len(rows)} test questions, answered by {inferior}; superior model: {superior}"
     path = shared.settings.home / "policy.toml"
-    shipped = load_policy(shared.settings.artifacts_dir, shared.settings.artifacts_dir)
-    thresholds.write_policy(thresholds.new_policy(shared.policy, shipped, wanted, chosen, data), path)
     OUT.print(f"accept_at {chosen.accept_at:.4f}. {chosen.guarantee}")
-    OUT.print(f"Policy: {path}")
+    if not check:
+        thresholds.write_policy(thresholds.new_policy(shared.policy, shipped, wanted, chosen, data), path)
+        OUT.print(f"Policy: {path}")
 
 
 def _models(shared: Services, tier: Tier) -> str:

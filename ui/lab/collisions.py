@@ -48,4 +48,5 @@ def _in_block(
     """(cosine, i, j) of the pairs i < j whose i lies in the block that begins at `start`."""
     cosines = vectors[start : start + BLOCK] @ vectors[start:].T
     near = np.argwhere(np.triu(cosines >= at, 1))
-    return [(float(cosines[i, j]), start + int(i), start + int(j)) for i, j in near if apart[of[start + i], of[start + j]]]
+    near = near[apart[of[start + near[:, 0]], of[start + near[:, 1]]]]  # here, not below: of one label there are very many
+    return [(float(cosines[i, j]), start + int(i), start + int(j)) for i, j in near]

@@ -15,7 +15,6 @@ from ui.lab.predictions import Plan, Prediction
 MOST_BARS = 5
 Marks = Sequence[float]
 """Thresholds on a bar, in [0, 1]."""
-NO_DIFFICULTY = "No difficulty router is trained. Train one with: switchyard train difficulty DATA.jsonl"
 
 
 def head(name: str, explained: str) -> str:
@@ -61,10 +60,11 @@ def _ladder(found: Plan, policy: Policy) -> str:
     )
 
 
-def cards(found: Sequence[Prediction], policy: Policy, titles: Titles) -> str:
-    """Side by side: whether the superior model is needed, and what each router says and the policy makes of it."""
-    routes = [one.route for one in found if one.route]
-    return f'<div class="lab-cards">{"".join(_card(one, policy, titles) for one in found)}{_superior(routes[0], policy)}</div>'
+def cards(found: Sequence[Prediction], policy: Policy, titles: Titles, no_difficulty: str = "") -> str:
+    """Side by side: what each router says and the policy makes of it, and whether the superior model is needed, or why nothing says so."""
+    needed = next((one.route.superior_probability for one in found if one.route), None)
+    superior = _superior(needed, policy, no_difficulty)
+    return f'<div class="lab-cards">{"".join(_card(one, policy, titles) for one in found)}{superior}</div>'
 
 
 def _card(found: Prediction, policy: Policy, titles: Titles) -> str:
@@ -93,11 +93,10 @@ def with_command(text: str) -> str:
     return escape(said) + (f"<code>{escape(before + command)}</code>" if before else "")
 
 
-def _superior(route: Route, policy: Policy) -> str:
-    """The probability that the superior model is needed, or how to get one."""
-    needed = route.superior_probability
+def _superior(needed: float | None, policy: Policy, problem: str) -> str:
+    """The probability that the superior model is needed, or why there is none."""
     if needed is None:
-        return f'<section class="lab-card lab-off"><h3>Superior model needed</h3><p>{with_command(NO_DIFFICULTY)}</p></section>'
+        return f'<section class="lab-card lab-off"><h3>Superior model needed</h3><p>{with_command(problem)}</p></section>'
     never = policy.superior_at >= 1
     explained = "The policy does not act on it." if never else f"From {percent(policy.superior_at)} on it is asked at once."
     marks = [] if never else [policy.superior_at]

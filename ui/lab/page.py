@@ -19,7 +19,7 @@ from ui.chat.markup import Titles, title
 from ui.lab import landscape, markup
 from ui.lab.collisions import Collision, collisions
 from ui.lab.examples import examples, passages
-from ui.lab.predictions import plan, predictions
+from ui.lab.predictions import no_difficulty, plan, predictions
 
 PROMPT = "lab-prompt"
 EXAMPLES = 5
@@ -90,11 +90,12 @@ def _take(question: str) -> None:
 
 def _routes(shared: Services, prompt: str, titles: Titles) -> None:
     found, policy = predictions(shared, prompt), shared.policy
-    # That of the settings, else similarity's, which is always there.
-    route = next(one.route for one in found if one.route)
-    st.html(markup.decision(plan(shared, prompt, route), policy, titles))
+    # That of the settings, else similarity's, which is nearly always there.
+    route = next((one.route for one in found if one.route), None)
+    if route:
+        st.html(markup.decision(plan(shared, prompt, route), policy, titles))
     st.html(markup.head("Routers", "What each makes of the prompt, and what the policy would do with it."))
-    st.html(markup.cards(found, policy, titles) + markup.thresholds(policy))
+    st.html(markup.cards(found, policy, titles, no_difficulty(shared)) + markup.thresholds(policy))
     if nearest := shared.similarity.nearest(prompt, NEAREST):
         st.html(markup.head("Nearest examples", "What the routers learn from that lies closest, by cosine."))
         st.html(markup.neighbours(nearest, titles))

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from core.errors import SwitchyardError
 from core.types import Route, Tier
 from experts.discovery import SafetyRule
-from graph.nodes.route import find_route, forced, too_hard
+from graph.nodes.route import find_route, forced, too_hard, with_difficulty
 from graph.routers.kinds import LEARNT
 from graph.routers.saved import mend
 from graph.services import Services
 
 SPENDS = {"llm": 'Asks a chat model, which may cost money. Try it with: switchyard route --router llm "PROMPT"'}
 """Kinds that are never asked from here, for nothing is spent here, and what is said instead."""
+NO_DIFFICULTY = "No difficulty router is trained. Train one with: switchyard train difficulty DATA.jsonl"
+ASKED_DIFFICULTY = "The difficulty router asks a chat model, which may cost money. It is asked with the question."
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +29,29 @@ class Prediction:
 
 def predictions(shared: Services, prompt: str) -> list[Prediction]:
     """One of each kind that learns, the one of the settings first."""
-    kinds = sorted(LEARNT, key=lambda kind: kind != shared.router_kind)
-    return [_prediction(shared, prompt, kind) for kind in kinds]
+    kinds, judged = sorted(LEARNT, key=lambda kind: kind != shared.router_kind), not no_difficulty(shared)
+    return [_prediction(shared, prompt, kind, judged) for kind in kinds]
 
 
-def _prediction(shared: Services, prompt: str, kind: str) -> Prediction:
+def no_difficulty(shared: Services) -> str:
+    """Why nothing here says whether the superior model is needed, in one line; empty where something does."""
+    try:
+        router = shared.difficulty
+    except SwitchyardError as error:
+        return str(error)
+    if router is None:
+        return NO_DIFFICULTY
+    return ASKED_DIFFICULTY if router.kind in SPENDS else ""
+
+
+def _prediction(shared: Services, prompt: str, kind: str, judged: bool) -> Prediction:
     if kind in SPENDS:
         return Prediction(kind, None, SPENDS[kind])
     if kind != "similarity" and not shared.trained.folder(kind).exists():
         return Prediction(kind, None, f"Not trained yet. Train it with: {mend(kind)}")
     try:
-        return Prediction(kind, find_route(shared, prompt, kind=kind))
+        route = find_route(shared, prompt, kind=kind)
+        return Prediction(kind, with_difficulty(shared, prompt, route) if judged else route)
     except SwitchyardError as error:  # made by another encoder or for other experts, damaged, or without the library that it needs
         return Prediction(kind, None, str(error))
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from evaluation.drift import Change, Week
+from graph.confidence import Logistic
 from store.feedback import Feedback
 from store.runs import Run, Turn
 from ui.chat.figures import money, percent, seconds, signal, spoken
@@ -57,10 +58,10 @@ def opening(run: Run, **chosen: str | None) -> str:
     return f'{back}<div class="rp-head"><h1>{escape(run.question)}</h1><p>{facts}</p></div>{answered}'
 
 
-def whole(run: Run, said: Sequence[Feedback], titles: Titles) -> str:
+def whole(run: Run, said: Sequence[Feedback], titles: Titles, weighed: Logistic) -> str:
     """What was decided, every draft, the passages that were read, and feedback."""
     drafts = [draft for draft in run.decision.get("drafts", []) if draft["model"]]
-    parts = [head("Decision", _verdict(run)), f'<div class="sy-fold rp-open">{decided(run.answer, titles)}</div>']
+    parts = [head("Decision", _verdict(run)), f'<div class="sy-fold rp-open">{decided(run.answer, titles, weighed)}</div>']
     if drafts:
         parts.append(head("Drafts", "Every answer that was written, and how it was judged."))
         parts += [_draft(n, draft, titles) for n, draft in enumerate(drafts, 1)]

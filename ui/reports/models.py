@@ -8,13 +8,14 @@ import streamlit as st
 
 from core.errors import InputError, ModelError
 from graph.nodes.prepare import clean_question
-from graph.recommendation import recommend
+from graph.recommendation import choosable, recommend
 from graph.recommender import LLM
 from graph.services import Services, services
 from ui.reports import markup
 from ui.reports.catalogue import entries
 
-ABOUT = "The inferior model answers first; the superior one is asked when that answer is not sure enough. Keys and models are set in .env."
+TIERS = "The inferior model answers first; the superior one is asked when that answer is not sure enough. Keys and models are set in .env."
+LADDER = "The recommended model answers first; the one of the highest expected quality is asked when that answer is not sure enough."
 NONE = "No recommender is trained yet. Measured answers of several models teach one which model suits which prompt:"
 WORTH, BUDGET, FLOOR = "Quality for its cost", "Quality within a budget", "The cheapest that is good enough"
 
@@ -24,7 +25,7 @@ def main() -> None:
     st.html(Path(__file__).with_name("style.css"))
     shared = services()
     with st.container(key="reports"):
-        st.html(markup.head("Models", ABOUT, level=1))
+        st.html(markup.head("Models", LADDER if len(choosable(shared)) > 1 else TIERS, level=1))
         st.html(markup.models(entries(shared)))
         st.html(markup.head("Which model suits a prompt?", "Predicted from measured prompts like it; nothing is asked of the models."))
         if shared.recommender is None:

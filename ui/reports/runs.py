@@ -89,7 +89,7 @@ def _one(shared: Services, run_id: str, titles: chat.Titles) -> None:
         st.html(urgent)
     st.markdown(text.markdown(chat.body(answer), {c["n"] for c in answer["citations"]}, chat.anchor(answer)), anchors=False)
     said = list(feedback_of_runs(shared.engine, [run.run_id], None).values())
-    st.html(chat.notices(answer, safety=False) + chat.sources(answer) + decision.whole(run, said, titles))
+    st.html(chat.notices(answer, safety=False) + chat.sources(answer) + decision.whole(run, said, titles, shared.confidence.after))
     st.download_button("Download as JSON", as_json(run, said), f"run-{run.run_id}.json", "application/json", icon=":material/download:")
 
 

@@ -68,13 +68,13 @@ def lines(contents, name):
 def test_every_model_answers_and_every_answer_is_judged(made):
     plan = Plan((WEAK, STRONG), JUDGE, batch_size=2)
     built, asker, _ = made([*SUMS, *PROSE], plan)
-    assert built.complete
+    assert built.missing == 0
     scores = {(a.instruction.id, a.model): (a.scores.numeric, a.scores.judge, a.scores.score) for a in built.answers}
     assert scores["1", WEAK] == (0.0, 0.0, 0.0)
     assert scores["1", STRONG] == (1.0, 0.0, 1.0)
     assert scores["prose", STRONG] == (None, 1.0, 1.0)
     assert scores["odd", STRONG] == (None, None, None)
-    assert (built.unparsable, built.unjudged) == (2, 0)
+    assert (len(built.unparsable), built.unjudged) == (2, set())
     # Two pairs of answers are the same: one grade does for both.
     assert asker.sent == 6 * 2 * 2 - 2
 
@@ -141,7 +141,7 @@ def test_an_answer_that_fails_leaves_a_row_that_says_so(served, asked):
     plan = Plan((WEAK, STRONG), JUDGE)
     with provide(half) as provider:
         built, _ = asked(served(provider, model_retries=0), lambda asker: dataset.build(asker, SUMS[:1], plan))
-    assert not built.complete
+    assert built.missing == 1
     good, bad = files.rows(built)
     assert (good["answer"], good["fault"], bad["answer"], bad["score"]) == ("2", None, None, None)
     assert bad["fault"].startswith("openai:gpt-5 is not available (500)")
@@ -167,14 +167,50 @@ def test_an_estimate_knows_what_the_ledger_knows(made, tmp_path):
     assert total(estimate(unknown, SUMS, services.engine, tmp_path)) == (None, None)
 
 
+@pytest.mark.parametrize("rubric", ["graded", "pairwise"])
+def test_prompts_that_are_alike_count_and_cost_once(served, asked, tmp_path, rubric):
+    alike = [Instruction(id_, "Plan an odd party.") for id_ in "abc"]
+    plan, ended = Plan((WEAK, STRONG), JUDGE, rubric, batch_size=2), []
+    with provide(reply) as provider:
+        services = served(provider)
+        expected = estimate(plan, alike, services.engine, tmp_path)
+        assert [(one.model, one.calls) for one in expected] == [(WEAK, 1), (STRONG, 1), (JUDGE, 2)]
+        assert expected == estimate(plan, alike[:1], services.engine, tmp_path)
+        built, asker = asked(services, lambda asker: dataset.build(asker, alike, plan), advance=lambda: ended.append(1))
+    assert asker.sent == len(ended) == 4
+    about = files.manifest(built, plan, {}, tmp_path)
+    assert (about["models"][WEAK]["answers"], about["models"][WEAK]["cost_usd"]) == (3, built.answers[0].reply.cost_usd)
+    assert about["judge"]["unparsable"] == 2
+
+
 def test_a_folder_that_cannot_be_written_keeps_what_it_held(made, tmp_path):
     folder = tmp_path / "out"
+    folder.mkdir()
+    (folder / "preferences.jsonl").write_bytes(b"the user's")
     files.write(folder, {"dataset.jsonl": b"old\n", "sft.jsonl": b"x"}, {"complete": True})
     (folder / ".manifest.json.new").mkdir()
     with pytest.raises(InputError, match=r"out cannot be written: .+\. Nothing paid is lost: mend that and run it again\.$"):
         files.write(folder, {"dataset.jsonl": b"new\n"}, {"complete": True})
     assert (folder / "dataset.jsonl").read_bytes() == b"old\n"
-    assert sorted(path.name for path in folder.iterdir()) == [".manifest.json.new", "dataset.jsonl", "manifest.json", "sft.jsonl"]
+    kept = ["dataset.jsonl", "manifest.json", "preferences.jsonl"]
+    assert sorted(path.name for path in folder.iterdir()) == [".manifest.json.new", *kept, "sft.jsonl"]
     (folder / ".manifest.json.new").rmdir()
     files.write(folder, {"dataset.jsonl": b"new\n"}, {"complete": True})
-    assert sorted(path.name for path in folder.iterdir()) == ["dataset.jsonl", "manifest.json"]
+    assert sorted(path.name for path in folder.iterdir()) == kept
+
+
+def test_files_of_the_users_are_refused_before_anything_is_asked(tmp_path):
+    files.check_folder(tmp_path / "new", "a.jsonl", files.NAMES)
+    files.write(tmp_path / "out", {"dataset.jsonl": b""}, {})
+    files.check_folder(tmp_path / "out", "a.jsonl", files.NAMES)
+    with pytest.raises(InputError, match=r"dataset\.jsonl is what is read: it is not overwritten\. Choose another folder: --output DIR$"):
+        files.check_folder(tmp_path / "out", str(tmp_path / "out" / "dataset.jsonl"), files.NAMES)
+    (tmp_path / "sft.jsonl").write_text("x")
+    with pytest.raises(InputError, match=r"sft\.jsonl was not made here: it is not overwritten"):
+        files.check_folder(tmp_path, "a.jsonl", files.NAMES)
+    # One whose writing was cut off before the manifest took its place.
+    (tmp_path / ".manifest.json.new").write_text('{"sha256": {"sft.jsonl": ""}}')
+    files.check_folder(tmp_path, "a.jsonl", files.NAMES)
+    for folder in (tmp_path / "sft.jsonl", tmp_path / "sft.jsonl" / "sub"):
+        with pytest.raises(InputError, match=r"^Cannot write to .+: .+sft\.jsonl is no folder that you may write to\. Choose another"):
+            files.check_folder(folder, "a.jsonl", files.NAMES)

@@ -62,7 +62,11 @@ def test_names_of_fields(write):
         ("2", "How?", ("thus",)),
         ("3", "Where?", ("here",)),
     ]
-    assert len(read(name, limit=1).instructions) == 1
+    assert [one.kept for one in read(name, limit=1).instructions] == [{}]
+    with pytest.raises(InputError, match=r"^t\.jsonl: no row has the field of --map reference=golf; the fields are: .+, ask, gold\.$"):
+        read(name, reference="golf")
+    with pytest.raises(InputError, match=r"^Expected --map OURS=THEIRS, ours one of prompt, .+; got refrence\.$"):
+        read(name, refrence="gold")
 
 
 def test_passages_are_texts_or_objects(write):
@@ -89,6 +93,7 @@ def test_a_chat_log_in_its_published_form(write, tmp_path):
     rows = [row(1, said), row(2, json.dumps(said)), row(3, []), row(4, "nonsense")]
     found = read(write("t.jsonl", as_jsonl(rows)))
     assert fields(found) == [("c1", "Plan a party.", ()), ("c2", "Plan a party.", ())]
+    assert [one.kept for one in found.instructions] == [{"id": "c1", "language": "English"}, {"id": "c2", "language": "English"}]
     assert [fault.partition(":")[0] for fault in found.faults] == ["t.jsonl, line 3", "t.jsonl, line 4"]
     parquet.write_table(pa.Table.from_pylist([row(1, said)]), tmp_path / "t.parquet")
     assert fields(read("t.parquet")) == [("c1", "Plan a party.", ())]
@@ -99,6 +104,8 @@ def test_a_chat_log_in_its_published_form(write, tmp_path):
     [
         ("{broken", "not JSON: Expecting property name enclosed in double quotes"),
         ('{"prompt": "\xff"}', "not JSON: not UTF-8"),
+        ("[" * 100_000, "not JSON: nested too deeply"),
+        ('{"prompt": ' + "9" * 5_000 + "}", "not JSON: a number of too many digits"),
         ("[1]", "expected an object with a prompt"),
         ('{"text": "x"}', "expected a field prompt; the fields are: text. Rename one: --map prompt=THEIRS"),
         ('{"prompt": 3}', "expected text as the prompt"),
@@ -124,6 +131,24 @@ def test_rows_at_fault_of_a_table(write):
         "t.csv, line 4: expected 2 cells as in the header",
         "t.csv, line 5: expected 2 cells as in the header",
         "t.csv, line 6: expected text in UTF-8, without lone surrogates",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stray", "fault"),
+    [
+        ('"ok 1,y', "lines 3 to 502 read as one row, not CSV: unexpected end of data: mend its quotes"),
+        ('ok 1,"y', "lines 3 to 502 read as one row, not CSV: unexpected end of data: mend its quotes"),
+        ('"ok 1,y\n"two\nlines",z', "lines 3 to 4 read as one row, not CSV: ',' expected after '\"': mend its quotes"),
+    ],
+)
+def test_a_quote_that_is_not_closed_costs_its_own_row_only(write, stray, fault):
+    rest = "".join(f"ok {n},z\n" for n in range(499))
+    found = read(write("t.csv", f"prompt,reference\nfirst,x\n{stray}\n{rest}"))
+    assert found.faults == [f"t.csv, line 3: {fault}"]
+    assert [one.prompt for one in found.instructions[-500:]] == [
+        "first" if "\n" not in stray else "two\nlines",
+        *(f"ok {n}" for n in range(499)),
     ]
 
 

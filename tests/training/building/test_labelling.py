@@ -7,15 +7,17 @@ import pytest
 from core.errors import InputError
 from evaluation.data import read_labelled
 from graph.difficulty import ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR
+from store.ledger import Entry
 from tests.training.building.provider import provide
 from training.building import labelling
 from training.building.instructions import Instruction
-from training.building.labelling import Examples, Labels, calls, read_examples, sample, stated
+from training.building.labelling import LABELS, Examples, Labels, calls, may_be_usable, read_examples, sample, stated
 
 RANKED = [(f"hard {n}", ROUTE_TO_SUPERIOR) for n in range(7)] + [(f"easy {n}", ROUTE_TO_INFERIOR) for n in range(7)]
 EXAMPLES = Examples.of(RANKED)
-PROMPTS = [Instruction(str(n), f"Prompt {n}") for n in range(20)]
+PROMPTS = [Instruction(str(n), f"Prompt {n}", kept={"id": str(n)}) for n in range(20)]
 MODEL = "openai:gpt-5-mini"
+CALLS = calls(MODEL, PROMPTS, EXAMPLES)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +75,8 @@ def test_labels_with_their_shares_agreement_and_what_cannot_be_used(served, aske
     assert made.asked_again == made.agreed == len(again) == 2
     contents = labelling.contents(made)
     assert json.loads(contents["unusable.jsonl"]) == {"prompt": "Prompt 18", "reply": "Hard to say."}
+    first = {"prompt": "Prompt 0", "label": ROUTE_TO_SUPERIOR, "id": "0"}
+    assert json.loads(contents["labels.jsonl"].splitlines()[0]) == first
     (tmp_path / "labels.jsonl").write_bytes(contents["labels.jsonl"])
     rows = read_labelled(tmp_path / "labels.jsonl", {"text": "prompt"})
     assert [(row.text, row.label) for row in rows[:2]] == [("Prompt 0", ROUTE_TO_SUPERIOR), ("Prompt 1", ROUTE_TO_SUPERIOR)]
@@ -80,8 +84,18 @@ def test_labels_with_their_shares_agreement_and_what_cannot_be_used(served, aske
     assert (about["complete"], about["labels"], about["unusable"], list(about["failures"].values())) == (False, 18, 1, [1])
 
 
-def test_the_sample_is_a_tenth_and_the_same_each_time():
-    assert [one.id for one in sample(PROMPTS, 0)] == [one.id for one in sample(PROMPTS, 0)]
-    assert len(sample(PROMPTS * 200, 0)) == labelling.MOST_SAMPLED
-    assert len(sample(PROMPTS[:1], 0)) == 1
+def test_the_sample_is_a_tenth_of_the_labelled_and_the_same_each_time():
+    ids = {one.id for one in PROMPTS}
+    drawn = [one.id for one in sample(PROMPTS, 0, ids)]
+    assert drawn == [one.id for one in sample(PROMPTS, 0, ids)]
+    assert len(sample(PROMPTS * 200, 0, ids)) == labelling.MOST_SAMPLED
+    assert sample(PROMPTS[:1], 0, ids) == PROMPTS[:1]
+    # Where those that would be asked again have no label, others are; those that have one are asked again all the same.
+    left = [one.id for one in sample(PROMPTS, 0, ids - {drawn[0]})]
+    assert (left[0], len(left)) == (drawn[1], 2)
+    assert sample(PROMPTS, 0, set()) == []
+    known = {
+        call.key: Entry(call.key, MODEL, text, "stop", 1, 1, 0.0, 1.0) for call, text in zip(CALLS[:2], ["Hm.", LABELS[0]], strict=True)
+    }
+    assert may_be_usable(PROMPTS[:3], CALLS[:3], known) == {"1", "2"}
     assert Labels().shares == {ROUTE_TO_INFERIOR: 0.0, ROUTE_TO_SUPERIOR: 0.0}

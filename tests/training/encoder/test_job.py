@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from core.errors import InputError
 from core.types import Passage
 from evaluation.data import Query
 from graph.services import Services
@@ -62,9 +63,12 @@ def test_a_worse_encoder_is_refused_and_the_old_one_stays(tiny, bert, files, tmp
     folder = tmp_path / "tuned"
     folder.mkdir()
     (folder / "model.onnx").write_text("the old one")
+    with pytest.raises(InputError, match=r"tuned holds something else"):
+        train(tiny, Recipe(base=bert), folder, files)
+    (folder / "about.json").write_text('{"trained_on": ""}')
     found = train(tiny, Recipe(base=bert, epochs=1, batch=8), folder, files)
     assert found.refused[0].startswith("retrieval gains -")
-    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [("model.onnx", "the old one")]
+    assert (sorted(p.name for p in folder.iterdir()), (folder / "model.onnx").read_text()) == (["about.json", "model.onnx"], "the old one")
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "home") == ["tuned"]
 
 
@@ -74,10 +78,12 @@ def test_a_worse_encoder_is_refused_and_the_old_one_stays(tiny, bert, files, tmp
         (["--corpus", "c.jsonl"], "Expected --corpus and --qrels together"),
         (["--held-out", "h.jsonl"], "Expected --corpus and --qrels together"),
         (["--corpus", "none.jsonl", "--qrels", "none.jsonl"], "Expected a JSONL file at none.jsonl"),
+        (["--output", "file/tuned"], "Cannot write to file: file is no folder that you may write to."),
         (["--blend", "2"], "Input should be less than or equal to 1"),
     ],
 )
-def test_bad_usage_is_one_line_and_status_2(capsys, args, message):
+def test_bad_usage_is_one_line_and_status_2(capsys, tmp_path, args, message):
+    (tmp_path / "file").touch()
     assert main(["train", "encoder", *args]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err.count("\n")) == ("", 1)

@@ -234,7 +234,10 @@ def test_a_good_model_is_not_overwritten_by_a_bad_training(tiny: Services, job: 
     other = target.with_name("mine")
     other.mkdir()
     (other / "thesis.txt").write_text("x")
-    with pytest.raises(InputError, match=r"^Expected a new folder, or one that an earlier training wrote; .*mine holds something else\.$"):
+    with pytest.raises(
+        InputError,
+        match=r"^Expected a new folder, or one that an earlier training wrote; .*mine holds something else\. Choose another --output\.$",
+    ):
         run(tiny, job(), other)
     assert (other / "thesis.txt").read_text() == "x"
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from core.settings import ROOT
 from evaluation.results import silent
 from tests.training.prepare.conftest import row
 from training.prepare.duplicates import Pair, alike, near_duplicates, without_duplicates
@@ -60,6 +63,12 @@ def test_near_duplicates_by_words_and_by_meaning(minilm, first, second, near):
     rows = [row("a:1", *first), row("a:2", *second)]
     found = near_duplicates(rows, minilm, silent)
     assert [(p.first, p.second) for p in found] == ([(0, 1)] if near else [])
+
+
+def test_the_example_of_the_docs_is_found(minilm):
+    text = " ".join((ROOT / "docs" / "own-data.md").read_text(encoding="utf-8").split())
+    rows = [row("a:1", question, "Nils Bohlin.") for question in re.findall(r'"(Who [^"]+\?)"', text)]
+    assert [(p.first, p.second, p.agree) for p in near_duplicates(rows, minilm, silent)] == [(0, 1, True)]
 
 
 def test_every_pair_is_compared_block_by_block(encoder, monkeypatch):

@@ -111,3 +111,6 @@ def test_keys_are_judged(corpus, asked, kind, detail):
     found, place, findings = locate(asked, corpus)
     assert (found, findings) == (asked, [Finding(kind, "a:1", asked.question, detail)])
     assert place is not None
+    if asked.key:
+        lost = replace(asked, document="lost")
+        assert locate(lost, corpus)[2][1:] == findings, "wherever the answer stands"

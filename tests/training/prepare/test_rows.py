@@ -77,6 +77,16 @@ def test_missing_values_are_no_text(tmp_path):
     ]
 
 
+def test_bytes_and_truths_are_text(tmp_path):
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"question": ["Où?".encode(), b"\xff?"], "answer": [True, False]}
+    parquet.write_table(pyarrow.table(columns), tmp_path / "q.parquet")
+    [row], [finding], _ = read_rows(tmp_path / "q.parquet", {}, 9)
+    assert (row.question, row.answer) == ("Où?", "true")
+    assert (finding.kind, finding.at) == ("broken", f"{tmp_path / 'q.parquet'}:2")
+    assert finding.detail == "expected text in UTF-8, got other bytes: write the column as text"
+
+
 @pytest.mark.parametrize(
     ("lines", "mapping", "line"),
     [

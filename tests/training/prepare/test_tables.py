@@ -30,10 +30,10 @@ def test_parquet_counts_rows(tmp_path):
     assert read_table(tmp_path / "q.parquet").rows == [(1, ROWS[0]), (2, ROWS[1])]
 
 
-@pytest.mark.parametrize("separator", [",", ";", "\t"])
-def test_the_separator_is_the_headings(tmp_path, separator):
-    (tmp_path / "q.csv").write_text(f"question{separator}answer\nWhy?{separator}So.\n")
-    assert read_table(tmp_path / "q.csv").rows == [(2, {"question": "Why?", "answer": "So."})]
+@pytest.mark.parametrize(("separator", "name"), [(",", "q.csv"), (";", "q.csv"), ("\t", "q.csv"), ("\t", "q.tsv")])
+def test_the_separator_is_the_headings(tmp_path, separator, name):
+    (tmp_path / name).write_text(f"question{separator}answer\nWhy?{separator}So.\n")
+    assert read_table(tmp_path / name).rows == [(2, {"question": "Why?", "answer": "So."})]
 
 
 def test_a_row_of_several_lines_is_named_by_its_first(tmp_path):
@@ -65,6 +65,7 @@ def test_lines_that_hold_no_row_are_named(tmp_path):
         ("q.csv", b"a\0b,c\0d\n", "it holds zero bytes, as a workbook does. Save it as CSV, in UTF-8."),
         ("q.csv", b"\xff\xfea\0b", "expected text in UTF-8"),
         ("q.csv", b'question,answer\nHow?,So.\nWhy?,"So.\nWhen?,Now.\n', "line 3: expected CSV: unexpected end of data."),
+        ("q.csv", b"answer,,,answer\nSo.,,,No.\n", "line 1: expected each column once; 'answer' heads two. Rename one."),
         ("q.jsonl", b"not json\n", "line 1: expected a JSON object: Expecting value"),
         ("q.parquet", b"PAR1 and no more", "expected Parquet: "),
     ],

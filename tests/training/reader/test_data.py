@@ -1,17 +1,19 @@
 """What the reader learns from: the right passage, the answer's place, and wrong passages that are wrong."""
 
+import errno
 import json
+import shutil
 
 import pytest
 
-from core.errors import InputError
+from core.errors import InputError, SwitchyardError
 from core.types import Passage
 from evaluation.data import Query
 from evaluation.results import silent
 from retrieval.index import assemble
 from retrieval.text import contains_key
 from training.reader.data import Example, cloze, of_expert, of_files, read_files, without_leaks
-from training.reader.run import Files, Recipe, gather
+from training.reader.run import Files, Recipe, gather, put_in_service
 
 PASSAGES = [
     Passage("p1", "Steeping", "Green tea steeps for only two minutes. Black tea takes all of four minutes.", "", "p1"),
@@ -102,3 +104,26 @@ def test_a_question_on_a_passage_that_is_not_there(files):
     files.qrels.write_text(files.qrels.read_text().replace("p1", "p9"))
     with pytest.raises(InputError, match="no passage 'p9'"):
         read_files(files.corpus, files.qrels)
+
+
+def test_a_full_disk_leaves_the_reader_that_was_there(tmp_path, monkeypatch):
+    made, folder = tmp_path / "made", tmp_path / "reader"
+    for where in (made, folder):
+        where.mkdir()
+        for name in ("model.onnx", "tokenizer.json", "training.json", "weights.json"):
+            (where / name).write_text(f"{name} {where.name}")
+    before = {path: path.read_text() for path in folder.iterdir()}
+    real = shutil.copyfile
+
+    def full(source, target):
+        if source.name == "weights.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", full)
+        with pytest.raises(SwitchyardError, match=r"Cannot write .*reader: No space left on device\. Mend that; the same command with"):
+            put_in_service(made, folder)
+    assert {path: path.read_text() for path in folder.iterdir()} == before
+    put_in_service(made, folder)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {path.name: f"{path.name} made" for path in before}
