@@ -20,7 +20,7 @@ from sqlalchemy.engine import make_url
 from core.errors import StoreError
 from graph.advisory import AdvisoryLocks, StillHeld
 from graph.services import Services
-from store.engine import file_id, remedy
+from store.engine import file_id, opening, remedy
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -73,7 +73,8 @@ def _in_sqlite(given: Services) -> BaseCheckpointSaver[str]:
     home = given.settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)
-        return ThreadMemory(home / "threads.db")
+        with opening(home / "threads.db"):
+            return ThreadMemory(home / "threads.db")
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise StoreError(f"The conversations in {home} cannot be used: {reason}. Free the folder, or set SWITCHYARD_HOME.") from None

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from weakref import finalize
 
+from filelock import FileLock
 from sqlalchemy import (
     Boolean,
     Column,
@@ -168,10 +169,16 @@ def _sqlite(url: URL, path: Path) -> Engine:
     made = create_engine(url, pool_size=16, max_overflow=-1)
     finalize(made, made.pool.dispose)  # when the process ends, too: SQLite then takes its log into the file
     event.listen(made, "connect", _tune_sqlite)
-    _migrate(made)
+    with opening(path):
+        _migrate(made)
     _watch(made, path)
     _queue_writers(made)
     return made
+
+
+def opening(path: Path) -> FileLock:
+    """For who opens the SQLite file `path` first: of several that turn its log on at once, SQLite fails all but one without waiting."""
+    return FileLock(f"{path}.lock", timeout=_WRITER_WAIT_S)
 
 
 def file_id(path: Path) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from core.errors import StoreError
 from core.settings import ROOT
 from store.engine import SCHEMA_VERSION, engine, schema
 
-OPEN = "import sys; from store.engine import engine; print('ready', flush=True); sys.stdin.read(); engine(sys.argv[1]); print('open')"
+OPEN = "import sys; from store.engine import engine; [print(engine(line.strip()).name, flush=True) for line in sys.stdin]"
 
 
 @pytest.fixture
@@ -77,18 +77,19 @@ def test_a_folder_in_the_place_of_the_database(tmp_path):
         engine(f"sqlite:///{tmp_path}")
 
 
-def test_processes_that_open_a_new_database_together(url):
-    """All get it: nobody meets a half-made schema."""
+def test_processes_that_open_a_new_database_together(tmp_path):
+    """All get it: nobody meets a half-made schema, or a file that SQLite will not share while it turns its log on."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    started = [subprocess.Popen([sys.executable, "-c", OPEN, url], cwd=ROOT, text=True, **pipes) for _ in range(4)]
-    assert [process.stdout.readline() for process in started if process.stdout] == ["ready\n"] * 4
-    for process in started:
-        assert process.stdin
-        process.stdin.close()
-        process.stdin = None
-    assert [process.communicate() for process in started] == [("open\n", "")] * 4
-    with engine(url).connect() as connection:
-        assert connection.execute(select(schema.c.version)).scalars().all() == [SCHEMA_VERSION]
+    started = [subprocess.Popen([sys.executable, "-c", OPEN], cwd=ROOT, text=True, bufsize=1, **pipes) for _ in range(4)]
+    urls = [f"sqlite:///{tmp_path / str(number) / 'switchyard.db'}" for number in range(20)]
+    for url in urls:
+        for process in started:
+            process.stdin.write(f"{url}\n")
+        assert [process.stdout.readline() for process in started] == ["sqlite\n"] * 4
+    assert [process.communicate() for process in started] == [("", "")] * 4
+    for url in urls:
+        with engine(url).connect() as connection:
+            assert connection.execute(select(schema.c.version)).scalars().all() == [SCHEMA_VERSION]
 
 
 def test_a_reader_goes_on_while_a_writer_writes(url, tmp_path):
