@@ -178,7 +178,7 @@ def _sqlite(url: URL, path: Path) -> Engine:
 
 def opening(path: Path) -> FileLock:
     """For who opens the SQLite file `path` first: of several that turn its log on at once, SQLite fails all but one without waiting."""
-    return FileLock(f"{path}.lock", timeout=_WRITER_WAIT_S)
+    return FileLock(path.with_name(".lock"), timeout=_WRITER_WAIT_S)
 
 
 def file_id(path: Path) -> tuple[int, int]:
