@@ -27,8 +27,8 @@ def write_json(path: Path, value: Any) -> None:
     write_whole(path, json.dumps(value, ensure_ascii=False, indent=1) + "\n")
 
 
-def check_replaceable(folder: Path, key: str) -> None:
-    """Raises InputError unless the folder is missing or empty, or its about.json has our `key`: a user's own files are never replaced.
+def check_replaceable(folder: Path, key: str, named: str = "about.json") -> None:
+    """Raises InputError unless the folder is missing or empty, or its `named` file has our `key`: a user's own files are never replaced.
 
     Where `key` is "checksums", there is no file either that is none of those.
     """
@@ -36,7 +36,7 @@ def check_replaceable(folder: Path, key: str) -> None:
     try:
         if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
             return
-        about = dict(json.loads((folder / "about.json").read_bytes()))
+        about = dict(json.loads((folder / named).read_bytes()))
         if key == "checksums":
             kept = {*about.get(key, ()), "about.json", "README.md"}
             others = ", ".join(sorted(path.name for path in folder.iterdir() if path.name not in kept))

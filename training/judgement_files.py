@@ -126,8 +126,11 @@ READERS: dict[str, Callable[[Path], Iterator[Raw]]] = {
 }
 
 
+WRITTEN = ("win_rates.csv", "models.toml", "difficulty.csv", "difficulty.png", "labels.jsonl")
+
+
 def write_labels(folder: Path, rates: Sequence[WinRate], models: Models, ranked: Sequence[Question]) -> list[Path]:
-    """win_rates.csv, models.toml, difficulty.csv, difficulty.png and labels.jsonl; their paths. Raises InputError."""
+    """The files WRITTEN, all or none; their paths. Raises InputError."""
     texts = {
         "win_rates.csv": _table(
             ["model", "games", "wins", "ties", "win_rate", "low", "high"],
@@ -158,10 +161,13 @@ def write_labels(folder: Path, rates: Sequence[WinRate], models: Models, ranked:
     return [folder / name for name in contents]
 
 
-def check_unedited(folder: Path, models: Models) -> None:
-    """Raises InputError where the folder holds lists of models that somebody edited: they are not to be lost."""
+def check_unedited(folder: Path, models: Models, *, given: bool = False) -> None:
+    """Raises InputError where files of somebody else, or lists of models that were edited and are not those `given`, would be lost."""
     path = folder / "models.toml"
-    if path.exists() and path.read_text(encoding="utf-8") != as_toml(models):
+    if not path.exists():
+        if foreign := [name for name in WRITTEN if (folder / name).exists()]:
+            raise InputError(f"{folder} holds a {foreign[0]} that was not written here. Choose another --output.")
+    elif not given and path.read_text(encoding="utf-8") != as_toml(models):
         raise InputError(f"{path} holds other lists of models. Use them with --models {path}, or choose another --output.")
 
 

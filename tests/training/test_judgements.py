@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import InputError
 from graph.difficulty import ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR
-from training.judgement_files import READERS, check_unedited, read_judgements, write_labels
+from training.judgement_files import READERS, WRITTEN, check_unedited, read_judgements, write_labels
 from training.judgements import Models, WinRate, questions, read_models, split_models, win_rates
 
 FIRST, SECOND = "Plan a tea party.", "Now for {} guests."
@@ -184,7 +184,7 @@ def test_what_is_written(file, tmp_path):
     models = split_models(rates)
     ranked = questions(found, models)
     names = [path.name for path in write_labels(out, rates, models, ranked)]
-    assert sorted(names) == sorted(path.name for path in out.iterdir())
+    assert sorted(names) == sorted(path.name for path in out.iterdir()) == sorted(WRITTEN)
     assert (out / "win_rates.csv").read_text().splitlines()[:2] == [
         "model,games,wins,ties,win_rate,low,high", "oak,8,4,3,0.6875,0.3558,0.8976"
     ]  # fmt: skip
@@ -197,3 +197,11 @@ def test_what_is_written(file, tmp_path):
     check_unedited(out, models)
     with pytest.raises(InputError, match="holds other lists of models"):
         check_unedited(out, Models(["oak"], ["reed"]))
+    check_unedited(out, Models(["oak"], ["reed"]), given=True)
+
+
+def test_labels_of_somebody_else_are_not_replaced(tmp_path):
+    (tmp_path / "labels.jsonl").write_text("mine")
+    for given in (True, False):
+        with pytest.raises(InputError, match=r"holds a labels\.jsonl that was not written here\. Choose another --output\.$"):
+            check_unedited(tmp_path, Models(["oak"], ["reed"]), given=given)

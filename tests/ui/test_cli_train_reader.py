@@ -12,6 +12,7 @@ import pytest
     [
         (["--output", "file/reader"], "file is no folder that you may write to. Choose another: --output DIR"),
         (["--ranking", "--output", "file/reader"], "Cannot write to file/reader"),
+        (["--output", "."], "Expected a new folder, or one that an earlier training wrote; . holds something else."),
         (["--rate", "inf"], "Expected --rate to be a number such as 1e-4; got inf."),
         (["--ranking", "--epochs", "2", "--resume"], "--ranking trains no network and takes --output only; got --epochs, --resume."),
         (["--text", "file"], 'file, line 1: expected {"_id","title","text"}; \'_id\' is missing. Mend the line, or name the field so'),

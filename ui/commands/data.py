@@ -188,8 +188,7 @@ def _from_judgements(judgements: Path, models: Path | None, folder: Path) -> Non
     from training.judgements import win_rates
 
     found, unknown, lists, ranked = _ranked(judgements, models)
-    if not models:
-        check_unedited(folder, lists)
+    check_unedited(folder, lists, given=models is not None)
     rates = win_rates(found)
     written = write_labels(folder, rates, lists, ranked)
     _print_rates(rates, lists)

@@ -64,6 +64,8 @@ def reader(
         raise InputError("Expected --corpus and --qrels beside --dev: its questions name passages of that corpus.")
     settings, shared = recipe.Recipe(epochs=epochs, questions=questions, rate=rate, seed=seed), services()
     folder = output or shared.settings.artifacts_dir / "reader"
+    if output and not ranking:
+        check_replaceable(folder, "recipe", recipe.TRAINING)
     check_writable(folder)
     with bars() as show:
         if not ranking:
