@@ -1,7 +1,7 @@
 """Routing by embedding similarity: every labelled example votes, the nearer the louder, and so do the experts' documents.
 
 Votes: see `votes`; by default kernel ridge regression.
-The examples are compared with a question as int8 (see `onnx_bank`), and the votes are learnt for them as they are then.
+The examples are compared with a question in four bits (see `onnx_bank`), and the votes are learnt for them as they are then.
 
 Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its
 documents is a near miss.

@@ -21,7 +21,7 @@ from graph.routers.saved import broken, files_of, read_router, write_router
 from graph.routers.scored import ScoredRouter
 from graph.routers.votes import Votes, distrust_of, learn, tally
 from retrieval.encoder import MAX_TOKENS, Encoder, Vectors
-from retrieval.onnx_bank import OnnxBank, write_bank
+from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
 from retrieval.onnx_text import OnnxText
 
 if TYPE_CHECKING:
@@ -73,6 +73,7 @@ class TransformerRouter(ScoredRouter):
         self._texts: list[str] = []
         self._of: list[str] = []
         self._bank: OnnxBank | None = None
+        self._prototypes: Vectors = np.zeros((0, 0), np.float32)
         self._votes: Vectors = np.zeros((0, 0), np.float32)
         self._left_out: Vectors = np.zeros((0, 0), np.float32)
         self._threshold = 0.0
@@ -97,12 +98,13 @@ class TransformerRouter(ScoredRouter):
         made = files_of(self)
         tuner.export(made)
         if before is not None:
-            write_bank(tuner.head, made / BANK)
+            self._prototypes = tuner.head
             self._open(made)
             return held_out, self._by_prototypes(before)
         vectors = _text_model(made).vectors(examples.texts)
-        judges = _voted(vectors[folds > 0], examples.signs[folds > 0])
-        found = _voted(vectors, examples.signs)
+        kept = as_kept(vectors)
+        judges = _voted(kept[folds > 0], examples.signs[folds > 0])
+        found = _voted(kept, examples.signs)
         write_bank(found.anchors, made / BANK)
         self._open(made)
         self._votes, self._left_out = found.votes, found.left_out.astype(np.float32)
@@ -150,13 +152,16 @@ class TransformerRouter(ScoredRouter):
 
     def _cosines(self, texts: Sequence[str]) -> Vectors:
         """To every anchor, shape (n, anchors). The last question's are kept: probabilities and nearest examples both want them."""
-        assert self._text, "fit or load first"
-        assert self._bank
         if len(texts) > 1:
-            return self._bank.cosines(self._text.vectors(texts))
+            return self._compared(texts)
         if self._last[0] != texts[0]:
-            self._last = texts[0], self._bank.cosines(self._text.vectors(texts))
+            self._last = texts[0], self._compared(texts)
         return self._last[1]
+
+    def _compared(self, texts: Sequence[str]) -> Vectors:
+        assert self._text, "fit or load first"
+        vectors = self._text.vectors(texts)
+        return self._bank.cosines(vectors) if self._bank else vectors @ self._prototypes.T
 
     def nearest(self, text: str, k: int) -> list[Neighbour]:
         """See `Router.nearest`; none where labels have prototypes."""
@@ -168,14 +173,16 @@ class TransformerRouter(ScoredRouter):
         return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in nearest]
 
     def _open(self, folder: Path) -> None:
-        self._folder, self._text, self._bank = folder, _text_model(folder), OnnxBank(folder / BANK)
+        self._folder, self._text = folder, _text_model(folder)
+        self._bank = OnnxBank(folder / BANK) if self.voting else None
 
     def save(self, folder: Path) -> None:
         """See `Router.save`."""
         settings: dict[str, Any] = {"base": self.base, "epochs": self.epochs, "blend": self.blend}
         about = self._about(self.encoder, **settings) | {"texts": self._texts, "of": self._of, "threshold": self._threshold}
-        arrays = {"votes": self._votes, "left_out": self._left_out}
-        write_router(folder, about, arrays, {name: self._folder / name for name in (MODEL, TOKENIZER, BANK)})
+        arrays = {"votes": self._votes, "left_out": self._left_out} if self.voting else {"prototypes": self._prototypes}
+        files = (MODEL, TOKENIZER, BANK) if self.voting else (MODEL, TOKENIZER)
+        write_router(folder, about, arrays, {name: self._folder / name for name in files})
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder) -> Self:
@@ -185,7 +192,10 @@ class TransformerRouter(ScoredRouter):
             router = cls(encoder, **about["settings"])
             router._restore(about)
             router._texts, router._of, router._threshold = about["texts"], about["of"], about["threshold"]
-            router._votes, router._left_out = arrays["votes"], arrays["left_out"]
+            if router.voting:
+                router._votes, router._left_out = arrays["votes"], arrays["left_out"]
+            else:
+                router._prototypes = arrays["prototypes"]
             router._open(folder)
         except (ValueError, KeyError, TypeError) as error:
             raise broken(folder, cls.kind, error) from None
