@@ -76,7 +76,7 @@ def mark(answer: Answer, expert: str, item: Item, document_of: dict[str, str], s
     """Compare an answer with the question's key fact and document. `document_of`: passage id -> document."""
     text = answer.answer
     for notice in answer.notices:
-        text = text.removeprefix(f"**{notice.text}**\n\n")
+        text = text.removeprefix(f"**{notice.text}**").lstrip()
     given = answer.outcome in _GIVEN
     cited = {c.n: c.passage_id for c in answer.citations}
     hits = {h.passage.id: h for h in answer.passages}
@@ -92,7 +92,7 @@ def mark(answer: Answer, expert: str, item: Item, document_of: dict[str, str], s
         right_citations=sum(document_of.get(c.passage_id) == item.document for c in answer.citations),
         citations=len(answer.citations),
         cited_share=sum(bool(numbers) for _, numbers in stated) / len(stated) if given and stated else None,
-        groundedness=support(text, by_number or answer.passages) if given else None,
+        groundedness=support(text, by_number or answer.passages) if given and text else None,
         confidence=answer.confidence,
         outcome=str(answer.outcome),
         seconds=seconds,

@@ -57,7 +57,7 @@ def read_scored(paths: Sequence[Path], mapping: Mapped, group: str | None = None
 def _scored(row: Row, group: str | None) -> Scored:
     """Raises InputError for a line that cannot be used."""
     name = "scores" if "scores" in row.fields else "models"
-    found = row.fields.get(name, row.fields.get("scores"))
+    found = row.fields.get(name)
     if not isinstance(found, dict) or not found:
         raise row.unlike("scores", "no object of models and numbers")
     scores = _numbers(row, name, {m: v.get("correct") if isinstance(v, dict) else v for m, v in found.items()})
@@ -95,7 +95,7 @@ def as_measured(rows: Sequence[Scored], prices: PriceList | None, home: Path) ->
     tokens = np.ceil(np.array([len(row.prompt) for row in rows]) / CHARS_A_TOKEN)
     estimated, unknown = 0, []
     for column, model in enumerate(models):
-        missing = np.isnan(costs[:, column])
+        missing = np.isnan(costs[:, column]) & ~np.isnan(scores[:, column])
         price = _price(model, prices, home)
         if missing.any() and price:
             costs[missing, column] = [price.usd(read, ANSWER_TOKENS) for read in tokens[missing].tolist()]

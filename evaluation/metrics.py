@@ -54,11 +54,14 @@ class Bin:
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> list[Bin]:
-    """At most `bins` bins of equal mass (sizes differ by one at most), from the least to the most confident rows."""
-    # Ties are ordered by correctness, so that the order of the rows does not matter.
-    order = np.lexsort((right, confidence))
-    parts = [part for part in np.array_split(order, bins) if len(part)]
-    return [Bin(float(confidence[p].mean()), float(right[p].mean()), len(p)) for p in parts]
+    """At most `bins` bins of equal mass (sizes differ by one at most), from the least to the most confident rows.
+
+    Rows that are equally confident and fall into several bins are all as right as they are on average, whatever their order.
+    """
+    _, tied, sizes = np.unique(confidence, return_inverse=True, return_counts=True)
+    shares = (np.bincount(tied, weights=right) / sizes)[tied]
+    parts = [part for part in np.array_split(np.argsort(confidence), bins) if len(part)]
+    return [Bin(float(confidence[p].mean()), float(shares[p].mean()), len(p)) for p in parts]
 
 
 def ece(confidence: Floats, right: NDArray[np.bool_], bins: int = BINS) -> float | None:

@@ -21,6 +21,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 GREYS = ("#4d4d4d", "#8c8c8c", "#b3b3b3", "#d0d0d0")
 NAME_APART = 0.025
 """Mean scores between two names on a plot of models."""
+NAMES = ("metrics", "cost-quality", "reliability", "risk-coverage", "confusion")
 _DASHES = ("--", ":", "-.", (0, (5, 1)))
 
 

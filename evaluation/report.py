@@ -5,19 +5,21 @@ from __future__ import annotations
 import base64
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.errors import InputError
-from evaluation.plots import Plot, plots
+from core.files import check_writable, manifests, write_files
+from evaluation.plots import NAMES, Plot, plots
 from evaluation.results import Report, Result
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+REPORT, PAGE = "report.json", "report.html"
 SHOWN = 20
 MOST_LABELS = 12
 LONGEST = 100
@@ -94,17 +96,37 @@ def _width(column: Sequence[str]) -> int:
     return GAP + max(len(line) for cell in column for line in cell.split("\n"))
 
 
+def check_folder(folder: Path) -> None:
+    """Raises InputError where the folder cannot be written, or holds a report of somebody else's."""
+    check_writable(folder, "--report DIR")
+    _check_ours(folder, [])
+
+
 def write(reports: Sequence[Report], folder: Path) -> None:
-    """Write report.json, report.html and a PNG for each plot into `folder`. Raises InputError when it cannot be written."""
+    """Write a PNG for each plot, report.html and report.json into `folder`, all or none; the plots of the report that was there go.
+
+    Raises InputError where they cannot be written, or where files of somebody else's have their names.
+    """
     drawn = [plots(r) for r in reports]
+    pictures = {f"{plot.name}.png": plot.png for each in drawn for plot in each}
+    old = _check_ours(folder, pictures) - set(pictures)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "report.json").write_text(as_json(reports) + "\n", encoding="utf-8")
-        (folder / "report.html").write_text(as_html(reports, drawn), encoding="utf-8")
-        for plot in (plot for each in drawn for plot in each):
-            (folder / f"{plot.name}.png").write_bytes(plot.png)
+        write_files(folder, {**pictures, PAGE: as_html(reports, drawn).encode(), REPORT: f"{as_json(reports)}\n".encode()})
+        for path in folder.glob("*.png"):
+            if path.name in old:
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"Expected a folder to write the report to; {folder} cannot be written: {error.strerror}.") from None
+
+
+def _check_ours(folder: Path, pictures: Iterable[str]) -> set[str]:
+    """The names of the plots of the report that is there. Raises InputError for a file that would be replaced and belongs to no report."""
+    suites = [one["suite"] for one in manifests(folder / REPORT) if {"suite", "command", "results"} <= set(one)]
+    ours = {f"{suite}-{name}.png" for suite in suites for name in NAMES}
+    for name in (*([] if suites else [REPORT, PAGE]), *pictures):
+        if name not in ours and (folder / name).exists():
+            raise InputError(f"{folder / name} was not made here: it is not overwritten. Choose another folder: --report DIR")
+    return ours
 
 
 def as_html(reports: Sequence[Report], drawn: Sequence[Sequence[Plot]]) -> str:

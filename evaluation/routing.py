@@ -30,6 +30,7 @@ from graph.routers.base import Router, ordered
 from graph.routers.kinds import BASELINES, KEYLESS, check_kind
 from graph.routers.saved import size_mb
 from graph.services import Services
+from retrieval.text import normalise
 
 FOLDS = 5
 ALL = "all"
@@ -121,7 +122,7 @@ def _fitted(
 def _cross_validated(
     services: Services, kind: str, labels: Sequence[str], *, rows: Sequence[Labelled], encoder: RememberingEncoder, progress: Progress
 ) -> Routed:
-    fold_of = folds([r.label for r in rows])
+    fold_of = folds(rows)
     found = Routed(kind, list(labels), np.zeros((len(rows), len(labels))), np.zeros(len(rows), np.int64), [], np.zeros(len(rows)))
     seconds = np.zeros(len(rows))
     for fold in np.unique(fold_of):
@@ -170,10 +171,10 @@ def _size(router: Router) -> float:
         return size_mb(Path(made) / "router")
 
 
-def folds(labels: Sequence[str], count: int = FOLDS) -> Ints:
-    """A fold for each row, from 0, labels spread evenly; the same for the same labels."""
-    order = np.random.default_rng(0).permutation(len(labels))
-    by_label = sorted(order.tolist(), key=lambda i: labels[i])
-    fold_of = np.empty(len(labels), np.int64)
-    fold_of[by_label] = np.arange(len(labels)) % count
-    return fold_of
+def folds(rows: Sequence[Labelled], count: int = FOLDS) -> Ints:
+    """A fold for each row, from 0, labels spread evenly; the same for the same rows. Texts of one normal form share their fold."""
+    texts = [normalise(row.text) or row.text for row in rows]
+    label_of = {text: row.label for text, row in zip(texts, rows, strict=True)}
+    mixed = np.random.default_rng(0).permutation(list(label_of)).tolist()
+    fold_of = {text: place % count for place, text in enumerate(sorted(mixed, key=lambda text: label_of[text]))}
+    return np.array([fold_of[text] for text in texts], np.int64)

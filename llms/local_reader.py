@@ -7,6 +7,7 @@ passages do not answer, and invent nothing: each sentence stands word for word i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,8 @@ from retrieval.text import sentences
 _SENTENCES = 8
 _CLOSE = 0.035
 """A further sentence is added when its probability is at least this share of the best one's."""
+_CITED = re.compile(r"(?<=\]\s)")
+"""Where a sentence with its marker ends."""
 FLOOR = 0.06
 """Passages that answer with less than this probability are not quoted: 99% of the experts' `dev` questions lie above."""
 
@@ -58,8 +61,8 @@ class LocalReader(BaseChatModel):
         question, passages = _last_question(messages)
         taken = self._taken(question, passages)
         text = _compose(taken, passages) if taken else NO_ANSWER
-        for n, word in enumerate(text.split(" ")):
-            piece = ChatGenerationChunk(message=AIMessageChunk(content=word if n == 0 else f" {word}"))
+        for cited in _CITED.split(text):
+            piece = ChatGenerationChunk(message=AIMessageChunk(content=cited))
             if run_manager:
                 run_manager.on_llm_new_token(piece.text, chunk=piece)
             yield piece

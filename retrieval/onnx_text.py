@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-KEPT, SHORT = 1024, 400
+KEPT, SHORT = 1024, 8_000
+"""Vectors, and the characters of a text that is worth keeping: a question, not a document."""
 
 
 class OnnxText:

@@ -28,6 +28,8 @@ def test_a_safety_notice_is_no_claim_of_the_answer():
     notice = Notice("safety", "Stop the car. Call for help.")
     marked = mark(answer(f"**{notice.text}**\n\nA cycle lasts 90 minutes. [1]", notices=[notice]), "sleep", ITEM, DOCUMENTS)
     assert (marked.text, marked.groundedness) == ("A cycle lasts 90 minutes. [1]", 1.0)
+    alone = mark(answer(f"**{notice.text}**", Outcome.ESCALATED, cited=(), notices=[notice]), "sleep", ITEM, DOCUMENTS)
+    assert (alone.text, alone.groundedness, alone.cited_share, alone.key_fact) == ("", None, None, False)
 
 
 def test_a_fact_in_a_refusal_does_not_count():

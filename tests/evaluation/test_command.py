@@ -1,3 +1,4 @@
+import errno
 import json
 
 import pytest
@@ -72,6 +73,36 @@ def test_confidence_with_a_file(capsys, tmp_path):
     assert f"Written: {tmp_path / 'report' / 'report.html'}, report.json and the plots beside it." in out
     pictures = sorted(p.name for p in (tmp_path / "report").glob("*.png"))
     assert pictures == ["confidence-metrics.png", "confidence-reliability.png", "confidence-risk-coverage.png"]
+
+
+def test_a_report_that_cannot_be_written_is_said_before_anything_is_measured(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("evaluation.routing.evaluate", lambda *_, **__: pytest.fail("measured"))
+    (tmp_path / "file").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "report.html").touch()
+    lines = {
+        "file/report": f"Cannot write to {tmp_path}/file/report: {tmp_path}/file is no folder that you may write to. Choose another:",
+        "mine": f"{tmp_path}/mine/report.html was not made here: it is not overwritten. Choose another folder:",
+    }
+    for folder, line in lines.items():
+        assert main(["eval", "routing", "--report", str(tmp_path / folder)]) == 2
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err) == ("", f"Error: {line} --report DIR\n")
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_a_full_disk_does_not_cost_what_was_measured(capsys, tmp_path, monkeypatch, form):
+    def full(folder, files):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("evaluation.report.write_files", full)
+    path = written(tmp_path / "rows.jsonl", {"text": "rain", "label": "x"}, {"text": "jazz", "label": "y"})
+    args = ["eval", "routing", str(path), "--train", str(path), "--router", "majority", *form]
+    assert main([*args, "--report", str(tmp_path / "report")]) == 2
+    captured = capsys.readouterr()
+    assert "accuracy" in captured.out
+    assert "Written" not in captured.out
+    assert captured.err.endswith("cannot be written: No space left on device.\n")
 
 
 def test_abstention_from_a_corpus(capsys, tmp_path):

@@ -55,10 +55,11 @@ def test_costs_that_were_not_measured_are_estimated_and_the_unknown_named(tmp_pa
     assert found.models == ["a", "b", "c"]
     assert found.costs[0].tolist()[:2] == [0.01, pytest.approx((100 * 1.0 + 300 * 2.0) / 1e6)]
     assert np.isnan(found.costs[:, 2]).all()
+    assert np.isnan(found.costs[1, :2]).all()  # no answer, no cost
     assert np.isnan(found.scores[0, 2])
     assert notes == [
         "Costs of 1 models are estimates: list prices of 2024-10-31, 4 characters a token, 300 tokens an answer.",
-        "No cost is known of a, c. State prices: --prices FILE",
+        "No cost is known of c. State prices: --prices FILE",
     ]
 
 

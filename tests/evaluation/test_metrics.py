@@ -69,6 +69,13 @@ def test_ece_of_two_bins_by_hand():
     assert ece(confidence, right, bins=2) == pytest.approx((2 * 0.3 + 2 * 0.1) / 4)
 
 
+def test_a_constant_confidence_is_as_wrong_as_it_is_on_average():
+    right = np.arange(30) % 2 == 0
+    assert ece(np.full(30, 0.5), right) == pytest.approx(0.0)
+    assert ece(np.full(30, 0.9), right) == pytest.approx(0.4)
+    assert {b.accuracy for b in reliability(np.full(30, 0.9), right)} == {0.5}
+
+
 def test_bins_of_equal_mass_differ_by_one_row_at_most():
     sizes = [b.n for b in reliability(np.linspace(0, 1, 32), np.ones(32, bool))]
     assert sizes == [3, 3, *[2] * 13]

@@ -1,6 +1,7 @@
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 from core.errors import InputError
 from evaluation.metrics import Bin, cost_quality, risk_coverage
 from evaluation.plots import plots
-from evaluation.report import as_html, as_json, show, write
+from evaluation.report import as_html, as_json, check_folder, show, write
 from evaluation.results import Confusion, Measure, Report, average, result
 
 
@@ -99,6 +100,56 @@ def test_the_folder_holds_json_and_a_page_that_needs_nothing_else(tmp_path):
     assert "&lt;script&gt;" in page
     assert "switchyard eval routing &#x27;my file.jsonl&#x27;" in page
     assert "http" not in page
+
+
+def test_an_earlier_report_is_replaced_with_its_plots_and_nothing_else_is(tmp_path):
+    write([report(), replace(report(), suite="answers")], tmp_path)
+    (tmp_path / "answers-mine.png").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine")
+    bare = replace(report(), reliability=[], confusion=None)
+    check_folder(tmp_path)
+    write([bare], tmp_path)
+    kept = ["answers-mine.png", "notes.txt", "report.html", "report.json", "routing-metrics.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == kept
+    assert json.loads((tmp_path / "report.json").read_text()) == bare.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("report.json", '{"findings": {}}'),
+        ("report.json", "[]"),
+        ("report.json", "notes"),
+        ("report.html", "<p>mine"),
+        ("routing-metrics.png", "mine"),
+    ],
+)
+def test_a_file_of_the_users_is_not_replaced(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    if not name.endswith(".png"):  # which plots come of it is not known before
+        with pytest.raises(InputError, match=rf"{name} was not made here: it is not overwritten\. Choose another folder: --report DIR$"):
+            check_folder(tmp_path)
+    with pytest.raises(InputError, match=rf"{name} was not made here"):
+        write([report()], tmp_path)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {name: text}
+
+
+def test_ctrl_c_leaves_no_half_and_the_next_report_is_written(tmp_path, monkeypatch):
+    for last in ("routing-confusion.png", "report.html", "report.json"):
+        real = Path.replace
+
+        def stop(self, target, last=last, real=real):
+            if target.name == last:
+                raise KeyboardInterrupt
+            return real(self, target)
+
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(Path, "replace", stop)
+            write([report()], tmp_path)
+        assert not (tmp_path / "report.json").exists()
+    write([report()], tmp_path)
+    pictures = ["routing-confusion.png", "routing-metrics.png", "routing-reliability.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.json", *pictures]
 
 
 def test_equal_numbers_give_equal_pages():

@@ -132,11 +132,18 @@ def test_foreign_labels_are_cross_validated(tiny, tmp_path):
 
 
 def test_folds_hold_each_label_evenly():
-    labels = ["a"] * 10 + ["b"] * 5
-    found = folds(labels)
+    rows = [Labelled(f"text {n}", "a" if n < 10 else "b") for n in range(15)]
+    found = folds(rows)
     assert sorted(found[:10].tolist()) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert sorted(found[10:].tolist()) == [0, 1, 2, 3, 4]
-    assert found.tolist() == folds(labels).tolist()
+    assert found.tolist() == folds(rows).tolist()
+
+
+def test_a_text_that_stands_twice_is_never_learnt_from_where_it_is_judged():
+    rows = [Labelled(text, "a" if n < 20 else "b") for n in range(40) for text in (f"Text {n}!", f"text {n}")]
+    found = folds(rows).reshape(40, 2)
+    assert (found[:, 0] == found[:, 1]).all()
+    assert np.bincount(found[:, 0]).tolist() == [8] * 5
 
 
 def test_what_cannot_be_used(own_experts, tiny, tmp_path):

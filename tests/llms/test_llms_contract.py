@@ -24,13 +24,13 @@ from llms.registry import load_model
 from retrieval.ranking import FEATURES
 from retrieval.reader import MODEL, TOKENIZER, WEIGHTS, Reader
 
-PASSAGES = [{"id": "p1", "title": "Sleep", "text": "Sleep repairs memory. Cars are red.", "source": "s", "score": 1.0}]
+PASSAGES = [{"id": "p1", "title": "Sleep", "text": "Sleep repairs memory. Sleep also repairs muscle. Cars are red.", "source": "s", "score": 1.0}]
 MESSAGES: list[BaseMessage] = [
     SystemMessage("Be brief."),
     HumanMessage(tiny.QUESTION, additional_kwargs={"passages": PASSAGES, "question": "What does sleep repair?"}),
 ]
 ANSWER = "".join(wire.PIECES)
-QUOTED = "Sleep repairs memory. [1]"
+QUOTED = ["Sleep repairs memory. [1] ", "Sleep also repairs muscle. [1]"]
 
 
 class Letters:
@@ -69,8 +69,8 @@ CASES = [
     Case("google_genai:gemini-2.5-flash", wire.PIECES, HOSTED, 1.11e-4, None),
     Case("fake:script", wire.PIECES, ((len("Be brief.") + len(tiny.QUESTION)) // 4, len(ANSWER) // 4), 0.0, None),
     Case("local:tiny", None, None, 0.0, math.nan),
-    Case("local:reader", QUOTED.replace(" ", "\0 ").split("\0"), None, 0.0, None, QUOTED),
-    Case("local:deep-reader", QUOTED.replace(" ", "\0 ").split("\0"), None, 0.0, None, QUOTED),
+    Case("local:reader", QUOTED, None, 0.0, None, "".join(QUOTED)),
+    Case("local:deep-reader", QUOTED, None, 0.0, None, "".join(QUOTED)),
 ]
 
 
