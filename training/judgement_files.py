@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
+from core.files import write_files
 from core.text import loads
 from graph.difficulty import ROUTE_TO_SUPERIOR
 from training.judgements import TIES, WINNERS, Judgement, Models, Question, WinRate
@@ -151,11 +152,7 @@ def write_labels(folder: Path, rates: Sequence[WinRate], models: Models, ranked:
     }
     contents = {name: text.encode() for name, text in texts.items()} | {"difficulty.png": plot(ranked)}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            fresh = folder / f".{name}.new"
-            fresh.write_bytes(content)
-            fresh.replace(folder / name)
+        write_files(folder, contents)
     except OSError as error:
         raise InputError(f"Expected a folder to write to; {folder} cannot be written: {error.strerror}.") from None
     return [folder / name for name in contents]

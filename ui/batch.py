@@ -14,6 +14,8 @@ from core.text import loads
 from ui.console import progress, say
 
 Key = str | int
+BEGINNING = b'{"id": '
+"""Of every line that is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +121,8 @@ def _done(output: Path) -> set[Key]:
     for n, line in lines:
         try:
             found.add(loads(line)["id"])
-        except (ValueError, TypeError, KeyError):
-            if (n, line) != lines[-1] or line.endswith(b"\n"):
+        except (ValueError, TypeError, KeyError) as error:
+            if (n, line) != lines[-1] or not _is_cut_off(line, error):
                 raise InputError(f"{output}, line {n}: expected a result with its id. Mend the line, or name another --output.") from None
             os.truncate(output, output.stat().st_size - len(line))
             return found
@@ -128,6 +130,11 @@ def _done(output: Path) -> set[Key]:
         with output.open("ab") as file:
             file.write(b"\n")
     return found
+
+
+def _is_cut_off(line: bytes, error: Exception) -> bool:
+    """Whether it is the beginning of a line of ours, and not a whole one, or anything, of somebody else's."""
+    return isinstance(error, ValueError) and not line.endswith(b"\n") and BEGINNING.startswith(line[: len(BEGINNING)])
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -97,13 +97,16 @@ def label(source: str, found: Read, model: str, examples: Examples, folder: Path
     made, asker = done
     about = labelling.manifest(made, model, examples) | {"price": files.price(model, home)} | _about(source, found, asker, [model])
     kept = bool(made.missing) and files.is_complete(folder)
-    if not kept:
+    if kept:
+        say(f"{folder} holds labels that lack nothing and is left as it is.", style="yellow")
+    else:
         files.write(folder, labelling.contents(made), about)
     if terms.json:
         print_json({**about, "output": None if kept else str(folder)})
     else:
         _print_labels(made)
-        OUT.print(f"Written to {folder}. Train on them: switchyard train difficulty {folder / 'labels.jsonl'}", soft_wrap=True)
+        if not kept:
+            OUT.print(f"Written to {folder}. Train on them: switchyard train difficulty {folder / 'labels.jsonl'}", soft_wrap=True)
     check_whole(asker, len(made.missing), terms)
 
 

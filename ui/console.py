@@ -108,7 +108,8 @@ def summary(answer: Answer) -> str:
     parts = [" + ".join(answer.route.experts), str(answer.outcome)]
     if answer.route.experts:
         parts.append(f"confidence {answer.confidence:.2f}")
-    parts += [" → ".join(dict.fromkeys(m.model for m in answer.models)), _money(answer.cost_usd), f"{answer.latency_ms / 1000:.2f} s"]
+    models, cost = " → ".join(dict.fromkeys(m.model for m in answer.models)), money(answer.cost_usd, "price unknown")
+    parts += [models, cost, f"{answer.latency_ms / 1000:.2f} s"]
     return " · ".join(part for part in parts if part)
 
 
@@ -127,7 +128,8 @@ def _indented(text: Text) -> Any:
     return Padding(text, (0, 0, 0, 4))
 
 
-def _money(cost: float | None) -> str:
-    if cost is None:
-        return "price unknown"
-    return f"${cost:.4f}" if cost else "$0"
+def money(usd: float | None, unknown: str = "unknown") -> str:
+    """In USD, to a hundredth of a cent."""
+    if usd is None:
+        return unknown
+    return "<$0.0001" if 0 < usd < 0.00005 else f"${usd:,.4f}" if usd else "$0"

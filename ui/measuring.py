@@ -32,7 +32,21 @@ Map = Annotated[
 ]
 Group = Annotated[str | None, typer.Option(metavar="COLUMN", help="Rows of one value of it are never fitted on and judged both.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document, every wrong item included.")]
-Folder = Annotated[Path | None, typer.Option("--report", metavar="DIR", help="Also write report.json, report.html and the plots there.")]
+
+
+def _check_folder(folder: Path | None) -> Path | None:
+    """Before anything is measured. Raises InputError where no report can be written there."""
+    if folder:
+        from evaluation.report import check_folder
+
+        check_folder(folder)
+    return folder
+
+
+Folder = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="DIR", callback=_check_folder, help="Also write report.json, report.html and the plots there."),
+]
 
 
 def command_line(suite: str, file: Path | None = None, *options: tuple[str, Path | str | None], maps: Sequence[str] | None = None) -> str:
@@ -58,12 +72,14 @@ def hand_over(reports: Sequence[Report], as_json: bool, folder: Path | None) -> 
     """Print the reports, as one JSON document if wanted, and write them to the folder."""
     from evaluation import report
 
-    if folder:
-        report.write(reports, folder)
-    if as_json:
-        print(report.as_json(reports))
-        return
-    for each in reports:
-        report.show(each, OUT)
-    if folder:
-        OUT.print(f"Written: {folder / 'report.html'}, report.json and the plots beside it.", soft_wrap=True)
+    try:
+        if as_json:
+            print(report.as_json(reports))
+        else:
+            for each in reports:
+                report.show(each, OUT)
+    finally:  # a reader who has left does not cost the report, nor a full disk what is printed
+        if folder:
+            report.write(reports, folder)
+    if folder and not as_json:
+        OUT.print(f"Written: {folder / report.PAGE}, {report.REPORT} and the plots beside it.", soft_wrap=True)

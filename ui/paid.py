@@ -11,6 +11,7 @@ import typer
 
 from core.errors import InputError, SwitchyardError
 from ui.console import ERR, count, plain, print_json, progress, say
+from ui.console import money as money
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -117,13 +118,6 @@ def check_whole(asker: Asker, missing: int, terms: Terms) -> None:
     if missing:
         first = next(iter(asker.faults.values()), "")
         raise SwitchyardError(f"{count(missing, 'call')} without a reply. The same command asks them again. The first fault: {first}")
-
-
-def money(usd: float | None) -> str:
-    """In USD."""
-    if usd is None:
-        return "unknown"
-    return "<$0.0001" if 0 < usd < 0.00005 else f"${usd:,.4f}" if usd else "$0"
 
 
 def agree(model: str, calls: int, characters: int, *, yes: bool) -> None:

@@ -91,12 +91,11 @@ def _print_route(route: Mapping[str, Any], safety: str | None) -> None:
 
 
 def _print_passages(answer: Mapping[str, Any]) -> None:
-    cited: dict[str, set[int]] = {}
-    for citation in answer["citations"]:
-        cited.setdefault(citation["passage_id"], set()).add(citation["n"])
     table = Table.grid(padding=(0, 2))
     for passage in answer["passages"]:
-        marks = "".join(f"[{n}]" for n in sorted(cited.get(passage["id"], ())))
+        # Passages of two experts may have one id.
+        cited = {c["n"] for c in answer["citations"] if c["passage_id"] == passage["id"] and c["quote"] in passage["text"]}
+        marks = "".join(f"[{n}]" for n in sorted(cited))
         table.add_row(marks, f"{passage['score']:.3f}", shorten(passage["title"], TITLE_CHARS), Text(plain(passage["id"]), style="dim"))
     if table.row_count:
         _part("Passages", table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +14,19 @@ from benchmarks.feedback import ANIMALS, OPENINGS, UNSEEN_ANIMALS, Said, honest,
 from core.errors import IndexFault, InputError
 from core.types import OUT_OF_SCOPE
 from graph.confidence import AFTER
+from graph.learnt import confidence_identity
 from graph.nodes.route import find_route
-from graph.routers.corrected import CorrectedRouter
+from graph.promise import broken_promise
+from graph.routers.corrected import CorrectedRouter, Corrections
 from graph.services import Services
-from graph.versions import MANIFEST, NAME, unpacked
+from graph.versions import MANIFEST, NAME, ROUTER, packed, unpacked
 from store.feedback import Feedback, all_feedback, delete_feedback, save
-from store.versions import files_of, history, serving
+from store.versions import Version, add, files_of, history, serving
 from tests.postgres import BOTH
 from training.feedback.corrections import OWNER_VOTES, Correction, borne_out, corrections, held_out
 from training.feedback.gate import Comparison, compare, objections
 from training.feedback.retrain import retrain, roll_back
+from training.thresholds import Chosen, Target, new_policy, write_policy
 
 ASKED = kind_of_question(ANIMALS)[:150]
 UNSEEN = kind_of_question(UNSEEN_ANIMALS)[:40]
@@ -181,20 +185,40 @@ def test_a_version_is_left_aside_when_the_router_changes(tiny: Services, capsys:
     assert "was fitted to another router, and is left aside. Run: switchyard feedback retrain" in capsys.readouterr().err
 
 
+def test_what_was_deleted_is_forgotten_by_corrections_of_another_encoder_too(tiny: Services, tmp_path: Path) -> None:
+    made = Corrections(list(LABELS), "another", ["gone"], np.eye(1, 8, dtype=np.float32), np.zeros((1, 3)), np.ones(1))
+    made.save(tmp_path / ROUTER, "base")
+    add(tiny.engine, NAME, Version(1, 0, 10.0, promoted=True), packed(tmp_path))
+    assert retrain(tiny).promoted is False
+    with unpacked(files_of(tiny.engine, NAME, 1)) as folder:
+        kept, base = Corrections.load(folder / ROUTER)
+    assert (kept.ids, kept.encoder, base) == ([], "another", "base")
+
+
 def test_ratings_recalibrate_the_confidence(tiny: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """Answers that look sure and are bad; the frozen set is left out of account, for it is of no such answers."""
     monkeypatch.setattr("training.feedback.confidence._calibration_error", lambda *_: Comparison("frozen set", 9, -0.1, -0.1, None))
     shipped = tiny.confidence
+    made = new_policy(tiny.policy, tiny.policy, Target("max-risk", 0.1, 0.2), Chosen(0.5, "Kept."), "test", confidence_identity(shipped))
+    write_policy(made, tiny.settings.home / "policy.toml")
     for n in range(150):
         signals = dict.fromkeys(AFTER, 0.5 + n % 5 / 10)
         save(tiny.engine, said(n, f"what is thing number {n}", None, rating=-1 if n % 4 else 1, features=signals))
-    report = retrain(tiny).report["confidence"]
+    promising = Services(tiny.settings)
+    assert broken_promise(promising) == ""
+    found = retrain(promising).report
+    report = found["confidence"]
     assert report["promoted"], report
+    assert found["promise"] == broken_promise(promising)
+    assert found["promise"].endswith("holds no longer. Run: switchyard train confidence --target max-risk=0.1 --delta 0.2")
+    tiny.learnt.look_again()
     sure = dict.fromkeys(AFTER, 0.9)
     assert tiny.confidence.after.probability(sure) < shipped.after.probability(sure) - 0.1
     assert tiny.confidence == Services(tiny.settings).confidence
-    roll_back(tiny)
+    roll_back(promising)
+    tiny.learnt.look_again()
     assert tiny.confidence == shipped
+    assert broken_promise(promising) == ""
 
 
 def test_with_nothing_to_learn_nothing_changes(tiny: Services) -> None:

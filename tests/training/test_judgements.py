@@ -200,6 +200,16 @@ def test_what_is_written(file, tmp_path):
     check_unedited(out, Models(["oak"], ["reed"]), given=True)
 
 
+def test_a_folder_that_cannot_hold_them_all_keeps_what_it_held(file, tmp_path):
+    found, _ = read_judgements(file)
+    rates = win_rates(found)
+    models = split_models(rates)
+    (tmp_path / ".difficulty.png.new").mkdir()
+    with pytest.raises(InputError, match=r"^Expected a folder to write to; .+ cannot be written: "):
+        write_labels(tmp_path, rates, models, questions(found, models))
+    assert [name for name in WRITTEN if (tmp_path / name).exists()] == []
+
+
 def test_labels_of_somebody_else_are_not_replaced(tmp_path):
     (tmp_path / "labels.jsonl").write_text("mine")
     for given in (True, False):

@@ -188,32 +188,33 @@ def test_bounds_are_the_exact_binomial_ones() -> None:
 
 
 def test_a_risk_holds_on_every_rung() -> None:
-    policy = new_policy(BASE, BASE, Target("max-risk", 0.05, 0.1), Chosen(0.87, "Kept."), "dev")
+    policy = new_policy(BASE, BASE, Target("max-risk", 0.05, 0.1), Chosen(0.87, "Kept."), "dev", "c0")
     assert (policy.accept_at, policy.answer_at, policy.stream_at, policy.retry_at) == (0.87, 0.87, 1.0, 0.0)
-    assert (policy.target, policy.data, policy.guarantee) == ("max-risk=0.05 --delta 0.1", "dev", "Kept.")
+    said = policy.target, policy.data, policy.guarantee, policy.confidence
+    assert said == ("max-risk=0.05 --delta 0.1", "dev", "Kept.", "c0")
     assert policy.safety_at == BASE.safety_at
 
 
 @pytest.mark.parametrize(("accept_at", "answer_at"), [(0.6, 0.2), (0.1, 0.1)])
 def test_a_share_leaves_the_last_rung_but_never_above_the_first(accept_at: float, answer_at: float) -> None:
-    policy = new_policy(BASE, BASE, Target("superior-share", 0.3, 0.1), Chosen(accept_at, ""), "")
+    policy = new_policy(BASE, BASE, Target("superior-share", 0.3, 0.1), Chosen(accept_at, ""), "", "c0")
     assert (policy.accept_at, policy.answer_at, policy.stream_at) == (accept_at, answer_at, 0.8)
 
 
 def test_a_new_target_takes_back_what_an_earlier_one_decided() -> None:
-    strict = new_policy(BASE, BASE, Target("max-risk", 0.05, 0.1), Chosen(0.87, "Kept."), "dev")
-    policy = new_policy(strict, BASE, Target("superior-share", 0.3, 0.1), Chosen(0.6, "Said."), "dev")
+    strict = new_policy(BASE, BASE, Target("max-risk", 0.05, 0.1), Chosen(0.87, "Kept."), "dev", "c0")
+    policy = new_policy(strict, BASE, Target("superior-share", 0.3, 0.1), Chosen(0.6, "Said."), "dev", "c0")
     assert (policy.accept_at, policy.answer_at, policy.stream_at, policy.guarantee) == (0.6, 0.2, 0.8, "Said.")
 
 
 def test_what_the_user_wrote_by_hand_stays() -> None:
     own = BASE.model_copy(update={"answer_at": 0.45, "stream_at": 0.99})
-    policy = new_policy(own, BASE, Target("superior-share", 0.3, 0.1), Chosen(0.6, ""), "")
+    policy = new_policy(own, BASE, Target("superior-share", 0.3, 0.1), Chosen(0.6, ""), "", "c0")
     assert (policy.answer_at, policy.stream_at) == (0.45, 0.99)
 
 
 def test_a_written_policy_is_the_users(tmp_path: Path) -> None:
-    policy = new_policy(BASE, BASE, Target("budget", 0.002, 0.1), Chosen(0.4, 'Said "so", é.'), "back\\slash")
+    policy = new_policy(BASE, BASE, Target("budget", 0.002, 0.1), Chosen(0.4, 'Said "so", é.'), "back\\slash", "c0")
     write_policy(policy, tmp_path / "home" / "policy.toml")
     assert load_policy(tmp_path / "home", tmp_path) == policy
     assert tomllib.loads((tmp_path / "home" / "policy.toml").read_text(encoding="utf-8"))["target"] == "budget=0.002"

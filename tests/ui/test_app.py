@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from core.errors import ModelUnavailableError
 from core.settings import ROOT
 from graph.api import run
+from graph.memory import one_turn_at_a_time
 from graph.services import Services
 from graph.state import Context
 from llms.fake import ScriptedModel
@@ -174,6 +175,19 @@ def test_a_thread_is_deleted_only_when_confirmed(tiny: Services, open_page: Open
     assert threads(tiny.engine) == []
     assert "thread" not in page.query_params
     assert "Ask the right expert" in html(page)
+
+
+def test_a_thread_that_is_still_being_answered_stays(tiny: Services, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = ask(open_page(tiny), QUESTION)
+    [thread] = threads(tiny.engine)
+    page.button(key=f"delete-{thread.thread_id}").click().run()
+    monkeypatch.setattr("graph.memory.TURN_WAIT_S", 0.1)
+    with one_turn_at_a_time(tiny, thread.thread_id):
+        page.button(key="confirm-delete").click().run()
+    said = "Another question of this conversation is still being answered. Wait for it, or start a new conversation."
+    assert [toast.value for toast in page.toast] == [f"It was not deleted. {said}"]
+    assert threads(tiny.engine) == [thread]
+    assert "two minutes" in page.markdown[0].value
 
 
 def test_a_thread_that_is_gone_opens_a_new_chat(tiny: Services, open_page: Open) -> None:

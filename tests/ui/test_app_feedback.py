@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from streamlit.testing.v1 import AppTest
 
+from graph.feedback import give
 from graph.services import Services
 from store.feedback import all_feedback, delete_feedback
 from store.runs import Run, thread_runs, threads
@@ -42,6 +43,20 @@ def test_expert_source_and_text_are_corrected_together(tiny: Services, open_page
     page.text_area(key=f"feedback-text-{run.run_id}").set_value("  Three minutes. ").run()
     [said] = all_feedback(tiny.engine)
     assert (said.rating, said.expert, said.wrong_citations, said.text) == (None, "bees", [n], "Three minutes.")
+    assert not page.exception
+
+
+def test_what_no_widget_holds_stays(tiny: Services, open_page: Open) -> None:
+    page = open_page(tiny)
+    run = answered(page, tiny)
+    give(tiny, run.run_id, owner=None, rating=0, comment="Too long.")
+    expert, thumb = f"feedback-expert-{run.run_id}", f"feedback-thumb-{run.run_id}"
+    page.selectbox(key=expert).set_value("bees").run()
+    assert [(one.rating, one.expert, one.comment) for one in all_feedback(tiny.engine)] == [(0, "bees", "Too long.")]
+    page.selectbox(key=expert).set_value("").run()
+    page.feedback(key=thumb).set_value(1).run()
+    page.feedback(key=thumb).set_value(None).run()
+    assert [(one.rating, one.expert, one.comment) for one in all_feedback(tiny.engine)] == [(None, None, "Too long.")]
     assert not page.exception
 
 

@@ -139,6 +139,14 @@ def test_sources_open_at_their_quote() -> None:
     assert markup.sources({**ANSWER, "citations": []}) == ""
 
 
+def test_of_passages_with_one_id_a_source_shows_the_one_that_holds_its_quote() -> None:
+    passages = [{"id": "1", "title": "T", "text": text, "source": "s", "score": 1.0} for text in ("Steep it.", "Bees dance.")]
+    cited = [{"n": n, "passage_id": "1", "title": "T", "source": "s", "quote": p["text"], "score": 1.0} for n, p in enumerate(passages, 1)]
+    first, second = markup.sources({**ANSWER, "passages": passages, "citations": cited}).split("<details")[1:]
+    assert '<mark id="source-0123456789ab-1">Steep it.</mark>' in first
+    assert '<mark id="source-0123456789ab-2">Bees dance.</mark>' in second
+
+
 def test_the_background_explains_route_confidence_escalation_and_cost() -> None:
     html = markup.background(ANSWER, TITLES, Logistic({"support": 1.0}, 0.0))
     order = [html.index(f'<div class="sy-name">{name}</div>') for name in ("Tea", "Bees", "Out of scope")]

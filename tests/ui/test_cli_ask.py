@@ -149,7 +149,7 @@ def test_rows_are_answered_and_a_second_run_has_nothing_to_do(switchyard, tmp_pa
     assert output.read_bytes() == before
 
 
-@pytest.mark.parametrize("ending", ['{"id": "b", "answer": "half', '{"id": "b", "answer": "whole"}'])
+@pytest.mark.parametrize("ending", ['{"id": "b", "answer": "half', '{"id": "b", "answer": "whole"}', '{"i'])
 def test_a_last_line_without_its_end_is_repaired(switchyard, tmp_path, ending):
     source = written(tmp_path / "in.jsonl", *({"id": i, "text": STEEP} for i in "abc"))
     output = tmp_path / "out.jsonl"
@@ -214,6 +214,15 @@ def test_a_foreign_line_in_the_output_is_refused(switchyard, tmp_path):
     result = switchyard("ask", "--input", source, "--output", output)
     assert result.err.startswith(f"Error: {output}, line 1: expected a result with its id.")
     assert (tmp_path / "out.jsonl").read_text().startswith("notes of mine\n")
+
+
+@pytest.mark.parametrize("text", ["notes of mine", '{"name": "mine"}', '[{"id": 1}]', '{"name": "mi', '{"id": {"a": 1}}'])
+def test_a_file_of_the_users_is_no_line_that_was_cut_off(switchyard, tmp_path, text):
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
+    output = written(tmp_path / "notes.txt", text)
+    result = switchyard("ask", "--input", source, "--output", output)
+    line = f"Error: {output}, line 1: expected a result with its id. Mend the line, or name another --output.\n"
+    assert (result.status, result.err, (tmp_path / "notes.txt").read_text()) == (2, line, text)
 
 
 def test_ctrl_c_leaves_whole_lines_and_the_next_run_goes_on(switchyard, tmp_path):

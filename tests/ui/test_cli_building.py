@@ -8,7 +8,7 @@ from store.engine import engine
 from store.ledger import exclusive
 from tests.training.building.provider import provide
 from tests.training.test_judgements import ROWS
-from ui.paid import money
+from ui.console import money
 
 MODELS = "openai:gpt-5,openai:gpt-5-mini"
 
@@ -91,6 +91,7 @@ def test_a_price_that_is_unknown_is_never_nothing(switchyard, provider, rows):
 
 def test_what_costs_little_does_not_cost_nothing():
     assert [money(usd) for usd in (None, 0.0, 4e-5, 5e-5, 1234.5)] == ["unknown", "$0", "<$0.0001", "$0.0001", "$1,234.5000"]
+    assert money(None, "price unknown") == "price unknown"
 
 
 @pytest.mark.parametrize(
@@ -144,6 +145,19 @@ def test_prompts_are_labelled_by_a_model_that_is_shown_judgements(switchyard, pr
     provider.reply = lambda model, prompt: "Hard to say."
     hard = switchyard(*arguments, "--fresh")
     assert "with the examples in the opposite order: not measured, since no prompt has two labels." in hard.out
+
+
+def test_fewer_labels_do_not_take_the_place_of_whole_ones(switchyard, provider, rows, tmp_path):
+    (tmp_path / "judged.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    label = ("data", "label", rows, "--with", "openai:gpt-5", "--from-judgements", str(tmp_path / "judged.jsonl"), "--output", "out")
+    whole = switchyard(*label, "--yes")
+    assert "Written to out. Train on them: switchyard train difficulty out/labels.jsonl" in whole.out
+    before = (tmp_path / "out" / "labels.jsonl").read_bytes()
+    fewer = switchyard(*label, "--fresh", "--max-cost", "0.02")
+    assert (fewer.status, "The cap of $0.02 was reached" in fewer.err) == (1, True), fewer.err
+    assert "out holds labels that lack nothing and is left as it is." in fewer.err
+    assert "Written to" not in fewer.out
+    assert (tmp_path / "out" / "labels.jsonl").read_bytes() == before
 
 
 @pytest.mark.parametrize(

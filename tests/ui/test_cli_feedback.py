@@ -87,6 +87,21 @@ def test_retrain_says_what_stays_and_why(switchyard, tiny_settings):
     assert (found["version"], found["promoted"], found["before"], found["feedback"]) == (2, False, 0, 1)
 
 
+def test_a_promise_that_another_confidence_made_is_said_to_hold_no_longer(switchyard, tiny_settings):
+    said = "What policy.toml promises was measured with another confidence"
+    assert said not in switchyard("feedback", "retrain").err
+    promised = 'target = "max-risk=0.1"\nguarantee = "Kept."\nconfidence = "another"\n'
+    thresholds = [line for line in (tiny_settings.artifacts_dir / "policy.toml").read_text().splitlines() if " = 0" in line]
+    (tiny_settings.home / "policy.toml").write_text(promised + "\n".join(thresholds))
+    assert said in switchyard("feedback", "retrain").err
+    report = json.loads(switchyard("feedback", "retrain", "--json").out)
+    assert report["promise"].endswith("Run: switchyard train confidence --target max-risk=0.1")
+    add(engine(tiny_settings.database), NAME, Version(4, 0, 1.0, True, {}), packed(tiny_settings.home / "none"))
+    assert said in switchyard("feedback", "rollback").err
+    found = json.loads(switchyard("doctor", "--json").out)["findings"]
+    assert report["promise"] in [one["detail"] for one in found if one["name"] == "policy"]
+
+
 def test_rollback_with_nothing_to_roll_back(switchyard):
     refused = switchyard("feedback", "rollback")
     assert (refused.status, "what ships is in service already" in refused.err) == (2, True)

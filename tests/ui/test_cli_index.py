@@ -119,6 +119,13 @@ def test_doctor_finds_everything_well(switchyard, monkeypatch):
     assert printed.out.splitlines()[-1].startswith("Ready.")
 
 
+@pytest.mark.parametrize(("name", "shown"), [("NVIDIA H200", "NVIDIA H200"), (None, "none in use: everything runs on the processor")])
+def test_doctor_names_the_gpu(switchyard, monkeypatch, name, shown):
+    monkeypatch.setattr("retrieval.gpu.gpu", lambda: name)
+    found = doctor(switchyard)[2]
+    assert found["encoder", "gpu"] == {"area": "encoder", "name": "gpu", "state": "ok", "detail": shown, "todo": ""}
+
+
 def test_doctor_looks_at_qdrant(own_switchyard, own_experts, monkeypatch):
     with serve(key="sk-very-secret") as server:
         monkeypatch.setenv("SWITCHYARD_QDRANT_URL", server.url)

@@ -15,6 +15,11 @@ def test_a_route_for_people(switchyard):
     assert "1.00  bees  how is honey made" in [line.rstrip() for line in lines]
 
 
+def test_the_help_says_which_router_spends(switchyard):
+    said = "Show where a question would go. Nothing is spent, but by a router of the kind llm."
+    assert said in " ".join(switchyard("route", "--help").out.split())
+
+
 def test_a_declined_route_says_from_where_on(switchyard):
     thresholds = json.loads(switchyard("route", "what is the capital of Norway", "--json").out)["thresholds"]
     line = f"Declined: out of scope from {thresholds['out_of_scope_at']:.2f} on."

@@ -119,6 +119,13 @@ def test_an_id_may_be_short_but_not_of_several(switchyard, put, asked):
     assert "Expected" not in switchyard("runs", "show", "abc", "--json").err
 
 
+def test_show_marks_the_passage_that_a_citation_quotes_whatever_the_ids(switchyard, put, asked):
+    passages = [{"id": "1", "title": f"Title {n}", "text": text, "score": 1.0} for n, text in enumerate(("Steep it.", "Bees dance."))]
+    put("abc", **asked | {"run_id": "abc", "passages": passages, "citations": [{"n": 1, "passage_id": "1", "quote": "Bees dance."}]})
+    first, second = [line for line in switchyard("runs", "show", "abc").out.splitlines() if "Title" in line]
+    assert ("[1]" in first, "[1]" in second, "Title 1" in second) == (False, True, True)
+
+
 def test_show_holds_the_whole_decision(switchyard, asked, tiny_settings):
     save(engine(tiny_settings.database), Feedback(asked["run_id"], "ann", 1.0, QUESTION, -1, "bees", [1], "Three\x1b[31m minutes."))
     shown = switchyard("runs", "show", asked["run_id"][:8])

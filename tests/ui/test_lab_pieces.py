@@ -81,6 +81,13 @@ def test_the_plan_is_said_in_words(plan: Plan, said: str) -> None:
     assert "Thresholds: Right &lt;often&gt;." in shown
 
 
+def test_a_promise_that_is_broken_is_not_shown() -> None:
+    policy = POLICY.model_copy(update={"guarantee": "At most <0.1> are wrong."})
+    assert "Thresholds: Right &lt;often&gt;. At most &lt;0.1&gt; are wrong.</p>" in markup.decision(Plan(ROUTE, MODELS), policy, TITLES)
+    shown = markup.decision(Plan(ROUTE, MODELS), policy, TITLES, "No longer. Run: switchyard a <b>")
+    assert "Thresholds: Right &lt;often&gt;. No longer. Run: <code>switchyard a &lt;b&gt;</code></p>" in shown
+
+
 def test_cards_show_probabilities_with_their_thresholds() -> None:
     shown = markup.cards([Prediction("similarity", ROUTE), Prediction("xgboost", None, "No <x>. Run: switchyard a")], POLICY, TITLES)
     tea, bees, out = shown.split('<div class="sy-name">')[1:4]

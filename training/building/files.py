@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 from collections import Counter
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.files import check_writable
+from core.files import check_writable, checksums, manifests, write_files
 from llms import prices
 from store.ledger import Entry
 from training.building import exports, judging
@@ -169,9 +168,9 @@ def check_folder(folder: Path, source: str, names: Sequence[str]) -> None:
 def _listed(folder: Path) -> set[str]:
     """The files that a data set in the folder consists of; those, too, of one whose writing was cut off."""
     found = set[str]()
-    for name in (MANIFEST, f".{MANIFEST}.new"):
-        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
-            found |= {MANIFEST, *json.loads((folder / name).read_bytes())["sha256"]}
+    for one in manifests(folder / MANIFEST):
+        with suppress(KeyError, TypeError):
+            found |= {MANIFEST, *one["sha256"]}
     return found
 
 
@@ -184,20 +183,11 @@ def of(made: Dataset, plan: Plan) -> dict[str, bytes]:
 
 def write(folder: Path, contents: Mapping[str, bytes], about: Row) -> None:
     """All files, each whole or not at all, and the manifest with their checksums last. Raises InputError where they cannot be written."""
-    sums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    whole = {**contents, MANIFEST: json.dumps({**about, "sha256": sums}, ensure_ascii=False, indent=1).encode() + b"\n"}
-    fresh = {name: folder / f".{name}.new" for name in whole}
-    gone = _listed(folder) & set(OPTIONAL) - set(whole)
+    gone = _listed(folder) & set(OPTIONAL) - set(contents)
+    manifest = json.dumps({**about, "sha256": checksums(contents)}, ensure_ascii=False, indent=1) + "\n"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in whole.items():
-            fresh[name].write_bytes(content)
-        for name, path in fresh.items():
-            path.replace(folder / name)
+        write_files(folder, {**contents, MANIFEST: manifest.encode()})
         for name in gone:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        for path in fresh.values():
-            with suppress(OSError):
-                path.unlink()
         raise InputError(f"{folder} cannot be written: {error.strerror}. Nothing paid is lost: mend that and run it again.") from None

@@ -20,6 +20,8 @@ from training.encoder.gate import Compared, compare, numbers, refusals
 from training.encoder.tuning import Recipe, Trainer
 
 ABOUT, CARD = "about.json", "README.md"
+FILES = ("model.onnx", "tokenizer.json", CARD)
+"""Of an encoder, beside about.json."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ def train(
 
     Raises InputError for data, a checkpoint or a folder that cannot be used, SwitchyardError when a folder cannot be written.
     """
-    check_replaceable(folder, "trained_on")
+    check_replaceable(folder, "held_out", ours=FILES)
     work = work_folder(folder)
     rows = examples(services, files, progress)
     trainer = Trainer(rows, recipe, work, resume=resume)

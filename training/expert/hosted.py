@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import GarbledAnswerError, InputError, MissingKeyError, ModelError, SwitchyardError
-from core.files import write_json
+from core.files import check_unedited, write_json
 from core.settings import Settings
 from graph.services import Services
 from llms.faults import as_model_error
 from training.expert.examples import Maker
 from training.expert.output import read_json
-from training.expert.provider_files import FILES, Estimate, write_files
+from training.expert.provider_files import FILES, MANIFEST, Estimate, write_files
 from training.expert.recipe import Job
 
 if TYPE_CHECKING:
@@ -36,7 +36,12 @@ T = TypeVar("T")
 
 
 def prepare(services: Services, job: Job, folder: Path) -> Estimate:
-    """Write and check the files of a job that is to come. Raises InputError for questions or a folder that cannot be used."""
+    """Write and check the files of a job that is to come.
+
+    Raises InputError for questions or a folder that cannot be used, and for a train.jsonl or dev.jsonl there that was not made here.
+    """
+    if (folder / MANIFEST).exists() or "base" not in read_json(folder / JOB):  # an earlier version wrote no manifest
+        check_unedited(folder, FILES.values(), MANIFEST)
     recipe, maker = job.recipe, Maker(services, job.expert)
     advance = job.progress("Finding passages", len(job.questions["train"]) + len(job.questions["dev"]))
     train, dev = (maker.learning(job.questions[split], recipe.without, recipe.seed, advance) for split in FILES)

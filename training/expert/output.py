@@ -11,11 +11,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from core.errors import InputError, SwitchyardError
-from core.files import check_replaceable, write_json
+from core.files import check_replaceable, files_in, write_json
+from training.expert.base import TINY
 
 ABOUT, PLAN = "about.json", "plan.json"
 _PROGRESS = ("trainer_state.json", "result.json", ABOUT)
 """A folder with any of these holds work that would be missed."""
+_ASIDE = ("trial-", f"{TINY}/", PLAN)
+"""What begins so is no part of the model."""
+_UNLISTED = (
+    "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json",
+    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
+    "merges.txt", "chat_template.jinja", "curves.png", "report/report.*", "report/*.png", "tensorboard/events.*",
+)  # fmt: skip
+"""The files of a model whose about.json, of an earlier version, does not list them."""
 _FULL = ("No space left", "os error 28", "Disk quota", "os error 122", "File too large", "os error 27", "PytorchStreamWriter failed")
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -34,7 +43,8 @@ class Output:
         Raises InputError where there is one and `resume` was not asked for, where it belongs to other settings, or where DIR holds
         something that is no model of ours.
         """
-        check_replaceable(self.folder, "expert")
+        listed = "files" in read_json(self.folder / ABOUT)
+        check_replaceable(self.folder, "expert", ours=[PLAN] if listed else [PLAN, *_UNLISTED])
         self.tidy()
         if self.partial.exists():
             self._check_interrupted(resume)
@@ -46,6 +56,10 @@ class Output:
                     f"Expected a folder that can be written; {self.partial}: {error.strerror}. Choose another --output."
                 ) from None
             write_json(self.partial / PLAN, self._plan)
+
+    def files(self) -> list[str]:
+        """The files of the finished model, by which the next training knows what it may replace."""
+        return sorted({ABOUT, *(name for name in files_in(self.partial) if not name.startswith(_ASIDE))})
 
     def finish(self) -> None:
         """Put the whole new folder in the place of the old one."""

@@ -9,12 +9,14 @@ from itertools import pairwise
 from pathlib import Path
 
 from core.errors import InputError
-from core.files import write_whole
+from core.files import checksums
+from core.files import write_files as write_all
 from core.text import loads
 from llms.prices import CHARS_A_TOKEN
 from training.expert.examples import Example, Turn
 
 FILES = {"train": "train.jsonl", "dev": "dev.jsonl"}
+MANIFEST = "manifest.json"
 FEWEST, LARGEST, LONGEST = 10, 512_000_000, 65_536
 """OpenAI's limits: examples in a file, bytes of a file, tokens of an example."""
 _ROLES = {"system": {"user"}, "user": {"assistant"}, "assistant": {"user"}}
@@ -35,16 +37,19 @@ class Estimate:
 
 
 def write_files(train: Sequence[Example], dev: Sequence[Example], folder: Path, epochs: int) -> Estimate:
-    """Write train.jsonl and dev.jsonl in the provider's form, each whole or not at all, and check them. Raises InputError."""
+    """Write train.jsonl and dev.jsonl in the provider's form, and a manifest with their checksums, and check them. Raises InputError."""
+    made = {FILES["train"]: _lines(train), FILES["dev"]: _lines(dev)}
     try:
-        for split, rows in (("train", train), ("dev", dev)):
-            lines = (json.dumps({"messages": e.whole}, ensure_ascii=False) + "\n" for e in rows)
-            write_whole(folder / FILES[split], "".join(lines))
+        write_all(folder, {**made, MANIFEST: json.dumps({"sha256": checksums(made)}, indent=1).encode() + b"\n"})
     except OSError as error:
         raise InputError(f"Expected a folder that can be written; {folder}: {error.strerror}. Choose another --output.") from None
     tokens = check_file(folder / FILES["train"], FEWEST)
     check_file(folder / FILES["dev"], 1)
     return Estimate(len(train), tokens, epochs)
+
+
+def _lines(examples: Sequence[Example]) -> bytes:
+    return "".join(json.dumps({"messages": e.whole}, ensure_ascii=False) + "\n" for e in examples).encode()
 
 
 def check_file(path: Path, fewest: int) -> int:

@@ -153,6 +153,7 @@ def _finish(services: Services, job: Job, output: Output, base: str, tokenizer: 
         "results": [r.as_dict() for r in report.best_first],
         "notes": report.notes,
         "versions": {name: version(name) for name in VERSIONS},
+        "files": output.files(),
     }
     write_json(output.partial / ABOUT, about)
     for left in (*output.partial.glob("trial-*"), output.partial / models.TINY):

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
-import shutil
 from dataclasses import asdict
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from core.errors import InputError
-from core.files import check_writable
+from core.files import check_unedited, check_writable, checksums, write_files
 from training.prepare.findings import KINDS
 from training.prepare.recipe import Prepared
 from training.prepare.rows import COLUMNS
@@ -23,7 +20,7 @@ EXAMPLES = 5
 
 
 def as_dict(prepared: Prepared, command: str) -> dict[str, Any]:
-    """report.json: the counts, every finding by kind, and the file and line of each row of questions.csv, in its order."""
+    """report.json: the counts, every finding by kind, the file and line of each row of questions.csv, in its order, and checksums."""
     return {
         "command": command,
         "read": prepared.read,
@@ -36,7 +33,7 @@ def as_dict(prepared: Prepared, command: str) -> dict[str, Any]:
             for kind, about in KINDS.items()
         },
         "rows": [row.at for row in prepared.rows],
-        "sha256": hashlib.sha256(_questions(prepared).encode()).hexdigest(),
+        "sha256": checksums(_contents(prepared, command)),
     }
 
 
@@ -58,41 +55,27 @@ def as_markdown(prepared: Prepared, command: str) -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises InputError where the folder cannot be written, or holds questions other than those that its report describes."""
+    """Raises InputError where the folder cannot be written, or holds one of the files, but not as its report describes it."""
     check_writable(folder)
-    if not (folder / QUESTIONS).exists():
-        return
-    try:
-        known = json.loads((folder / REPORT).read_text(encoding="utf-8"))["sha256"]
-    except (OSError, ValueError, KeyError, TypeError):
-        known = None
-    if hashlib.sha256((folder / QUESTIONS).read_bytes()).hexdigest() != known:
-        raise InputError(f"{folder / QUESTIONS} was edited, or not made here: it is not overwritten. Choose another folder: --output DIR")
+    check_unedited(folder, (QUESTIONS, PLACES, PAGE), REPORT)
 
 
 def write(prepared: Prepared, folder: Path, command: str) -> list[Path]:
-    """Write the four files into `folder`, each whole or not at all; their paths. Raises InputError; see also `check_folder`."""
-    texts = {
-        QUESTIONS: _questions(prepared),
-        PLACES: _places(prepared),
-        PAGE: as_markdown(prepared, command),
-        REPORT: json.dumps(as_dict(prepared, command), ensure_ascii=False, indent=1) + "\n",
-    }
+    """Write the four files into `folder`, all or none; their paths. Raises InputError; see also `check_folder`."""
+    report = json.dumps(as_dict(prepared, command), ensure_ascii=False, indent=1) + "\n"
+    files = {**_contents(prepared, command), REPORT: report.encode()}
     check_folder(folder)
-    fresh = None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = Path(mkdtemp(prefix=".new-", dir=folder))
-        for name, text in texts.items():
-            (fresh / name).write_text(text, encoding="utf-8", newline="")
-        for name in texts:
-            (fresh / name).replace(folder / name)
+        write_files(folder, files)
     except OSError as error:
         raise InputError(f"Cannot write to {folder}: {error.strerror}. Choose another folder: --output DIR") from None
-    finally:
-        if fresh:
-            shutil.rmtree(fresh, ignore_errors=True)
-    return [folder / name for name in texts]
+    return [folder / name for name in files]
+
+
+def _contents(prepared: Prepared, command: str) -> dict[str, bytes]:
+    """All but the report, which has their checksums."""
+    texts = {QUESTIONS: _questions(prepared), PLACES: _places(prepared), PAGE: as_markdown(prepared, command)}
+    return {name: text.encode() for name, text in texts.items()}
 
 
 def _questions(prepared: Prepared) -> str:

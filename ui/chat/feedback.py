@@ -11,7 +11,7 @@ from core.errors import SwitchyardError
 from core.types import OUT_OF_SCOPE
 from graph.feedback import MAX_TEXT_CHARS, give, take_back
 from graph.services import Services
-from store.feedback import Feedback
+from store.feedback import Feedback, feedback_of_runs
 from store.runs import Run
 from ui.chat import text
 from ui.chat.markup import Titles, copy
@@ -48,15 +48,20 @@ def draw(shared: Services, run: Run, titles: Titles, given: Feedback | None) -> 
 
 
 def _save(shared: Services, run: Run) -> None:
-    """Store what the widgets hold now; nothing at all takes it back."""
+    """Store what the widgets hold now, and what was said that none of them holds; nothing at all takes it back."""
     thumb, expert, sources, better = (st.session_state.get(key) for key in _keys(run).values())
     st.session_state.pop(_problem(run), None)
     try:
-        if thumb is None and not (expert or sources or (better or "").strip()):
+        stored = feedback_of_runs(shared.engine, [run.run_id], run.owner).get(run.run_id)
+        comment = stored.comment if stored else None
+        # POST /feedback takes a rating of 0, too.
+        neither = 0 if stored and stored.rating == 0 else None
+        rating = neither if thumb is None else THUMBS[thumb]
+        if rating is None and not (expert or sources or comment or (better or "").strip()):
             take_back(shared, run.run_id, owner=run.owner)
         else:
-            rating = THUMBS.get(thumb) if thumb is not None else None
-            give(shared, run.run_id, owner=run.owner, rating=rating, expert=expert or None, wrong_citations=sources or (), text=better)
+            belongs, wrong = expert or None, sources or ()
+            give(shared, run.run_id, owner=run.owner, rating=rating, expert=belongs, wrong_citations=wrong, text=better, comment=comment)
     except SwitchyardError as error:
         st.session_state[_problem(run)] = str(error)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from graph.spending import total
 
 SIGNALS = {
     "route": "Router's probability of this expert",
@@ -65,16 +67,6 @@ def seconds(milliseconds: float) -> str:
 def tokens(answer: Mapping[str, Any]) -> int:
     """Tokens that a turn's models read and wrote."""
     return sum(use["input_tokens"] + use["output_tokens"] for use in answer["models"])
-
-
-def total(prices: Iterable[float | None]) -> float | None:
-    """Their sum; None as soon as one is unknown."""
-    known: list[float] = []
-    for price in prices:
-        if price is None:
-            return None
-        known.append(price)
-    return sum(known)
 
 
 def saving(answers: Sequence[Mapping[str, Any]]) -> str:

@@ -107,15 +107,16 @@ def body(answer: Answer) -> str:
 
 def sources(answer: Answer) -> str:
     """One foldable source per number: title, passage with the quoted words marked, origin. A link to its id opens it."""
-    passages = {p["id"]: p["text"] for p in answer["passages"]}
     by_number = groupby(sorted(answer["citations"], key=lambda c: c["n"]), key=lambda c: c["n"])
-    items = "".join(_source(f"{anchor(answer)}-{n}", n, list(cited), passages) for n, cited in by_number)
+    items = "".join(_source(f"{anchor(answer)}-{n}", n, list(cited), answer["passages"]) for n, cited in by_number)
     return f'<section class="sy-sources" aria-label="Sources">{items}</section>' if items else ""
 
 
-def _source(name: str, n: int, cited: Sequence[Mapping[str, Any]], passages: Mapping[str, str]) -> str:
+def _source(name: str, n: int, cited: Sequence[Mapping[str, Any]], passages: Sequence[Mapping[str, Any]]) -> str:
     quotes = [c["quote"] for c in cited]
-    passage = passages.get(cited[0]["passage_id"], "\n\n".join(quotes))
+    # Passages of two experts may have one id.
+    texts = [p["text"] for p in passages if p["id"] == cited[0]["passage_id"]]
+    passage = max(texts, key=lambda text: sum(quote in text for quote in quotes), default="\n\n".join(quotes))
     where = f'<p class="sy-where">{escape(cited[0]["source"])}</p>' if cited[0]["source"] else ""
     # The id lies inside the fold, at the first quote: following a link to it, the browser unfolds the source and scrolls there by itself.
     marked, name = highlighted(passage, quotes), escape(name)

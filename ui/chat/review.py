@@ -1,4 +1,4 @@
-"""A route that waits: whom the question would go to, and who else could be asked. Nothing has been spent yet."""
+"""A route that waits: whom the question would go to, and who else could be asked. Only finding the route may have cost anything."""
 
 from __future__ import annotations
 

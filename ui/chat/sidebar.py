@@ -8,6 +8,7 @@ from html import escape
 
 import streamlit as st
 
+from core.errors import StoreError
 from core.text import count
 from core.types import Tier
 from graph.api import forget
@@ -130,7 +131,11 @@ def _confirm(shared: Services, thread: Thread) -> None:
 
 
 def _delete(shared: Services, name: str) -> None:
-    forget(name, shared)
+    try:
+        forget(name, shared)
+    except StoreError as error:
+        st.toast(f"It was not deleted. {error}", icon=":material/error:")
+        return
     state.forget_pending(name)
     if state.thread() == name:
         state.new_chat()

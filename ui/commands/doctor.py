@@ -178,6 +178,7 @@ def _keys(shared: Services) -> Iterator[Finding]:
 
 
 def _artefacts(shared: Services) -> Iterator[Finding]:
+    from graph.promise import broken_promise
     from llms.prices import read_prices
 
     for name in ("policy", "confidence", "reader", "difficulty", "recommender"):
@@ -194,6 +195,8 @@ def _artefacts(shared: Services) -> Iterator[Finding]:
     if (prices := shared.settings.home / "prices.toml").exists():
         read_prices(prices)  # what it raises is a finding: without a hosted model nobody would notice
         yield Finding("artefacts", "prices", "ok", "read")
+    if broken := broken_promise(shared):
+        yield Finding("artefacts", "policy", "note", broken)
 
 
 def _store(shared: Services) -> Iterator[Finding]:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import InputError
+from ui.commands._database import database
 from ui.console import OUT, bars, count, plain, print_json, say, shorten
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from store.feedback import Feedback
 
 app = typer.Typer(
@@ -109,7 +108,7 @@ def delete(
 
     if bool(ids) == bool(owner):
         raise InputError("Expected either ids or --owner. See them with: switchyard feedback list")
-    engine = _engine()
+    engine = database()
     deleted = delete_feedback_of(engine, owner) if owner else delete_feedback(engine, [_whole(one, _all()) for one in ids or []])
     OUT.print(f"Deleted {count(deleted, 'row')} of feedback.")
     if deleted:
@@ -132,15 +131,20 @@ def retrain(json_: Json = False) -> None:
         OUT.print(f"Version {made.number} is in service. Back to version {made.before}: switchyard feedback rollback")
     else:
         OUT.print(f"Nothing is promoted: {_named(made.before)} stays in service.")
+    if made.report["promise"]:
+        say(made.report["promise"], style="yellow")
 
 
 @app.command()
 def rollback() -> None:
     """Put the version into service that was before."""
+    from graph.promise import broken_promise
     from graph.services import services
     from training.feedback.retrain import roll_back
 
     OUT.print(f"{_named(roll_back(services())).capitalize()} is in service.")
+    if broken := broken_promise(services()):
+        say(broken, style="yellow")
 
 
 def _named(version: int) -> str:
@@ -181,14 +185,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
         OUT.print(f"The {part}, with {count(found['learnt'], 'row')} learnt from, {verdict}.", soft_wrap=True)
 
 
-def _engine() -> Engine:
-    from core.settings import settings
-    from store.engine import engine
-
-    return engine(settings().database)
-
-
 def _all() -> list[Feedback]:
     from store.feedback import all_feedback
 
-    return all_feedback(_engine())
+    return all_feedback(database())

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 import re
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from core.errors import InputError
+from ui.commands._database import database
 from ui.console import OUT, print_json, say
-
-if TYPE_CHECKING:
-    from sqlalchemy import Engine
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Make a key for the server, list the keys, or revoke one.")
 OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,39}")
@@ -36,7 +34,7 @@ def create(
         raise InputError(f"Expected a budget in dollars; got {budget}. Leave --budget out for no limit.")
     from store import keys
 
-    made, secret = keys.create(_engine(), owner, per_minute, budget)
+    made, secret = keys.create(database(), owner, per_minute, budget)
     print(secret)
     say(f"Key {made.key_id} of {owner}. Keep it now, it is not shown again; clients send it as Authorization: Bearer KEY.")
 
@@ -50,7 +48,7 @@ def list_(json_: Annotated[bool, typer.Option("--json", help="Print the keys as 
 
     from store import keys
 
-    found = keys.listed(_engine())
+    found = keys.listed(database())
     if json_:
         print_json([asdict(key) for key in found])
         return
@@ -77,15 +75,8 @@ def revoke(key: Annotated[str, typer.Argument(metavar="ID", help="The key's id, 
     """Revoke a key, at once and for good."""
     from store import keys
 
-    keys.revoke(_engine(), key)
+    keys.revoke(database(), key)
     OUT.print(f"Revoked {key}.")
-
-
-def _engine() -> Engine:
-    from core.settings import settings
-    from store.engine import engine
-
-    return engine(settings().database)
 
 
 def _day(seconds: float) -> str:

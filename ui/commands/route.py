@@ -1,4 +1,4 @@
-"""Show where a question would go; nothing is spent."""
+"""Show where a question would go."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def route(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the route object as JSON.")] = False,
 ) -> None:
-    """Show where a question would go; nothing is spent."""
+    """Show where a question would go. Nothing is spent, but by a router of the kind llm."""
     one_or_many(question, input_, output, json_)
     from graph.nodes.prepare import clean_question
     from graph.nodes.route import find_route, with_difficulty

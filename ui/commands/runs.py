@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from core.errors import InputError
+from core.files import write_files
+from ui.commands._database import database
 from ui.console import ERR, OUT, print_json, say
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from evaluation.drift import Week
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, help="Open past runs with their whole decision, and see what changed.")
@@ -48,7 +48,7 @@ def list_(
 
     if outcome is not None and outcome not in list(Outcome):
         raise InputError(f"--outcome: expected one of {', '.join(Outcome)}; got {outcome[:40]!r}.")
-    found = turns(_engine(), Wanted(moment(since), expert, outcome, thread), limit + 1)
+    found = turns(database(), Wanted(moment(since), expert, outcome, thread), limit + 1)
     if json_:
         print_json([asdict(turn) for turn in found[:limit]])
         return
@@ -74,7 +74,7 @@ def show(
     from store.runs import find_run, ids_from
     from ui.runs import print_run
 
-    engine = _engine()
+    engine = database()
     ids = ids_from(engine, run) if run else []
     found = find_run(engine, run if len(ids) != 1 else ids[0])
     if found is None:
@@ -102,7 +102,7 @@ def drift(
     from store.runs import Wanted, turns
     from ui.runs import print_drift
 
-    engine = _engine()
+    engine = database()
     with ERR.status("Comparing the weeks …"):
         found = weeks(turns(engine, Wanted(moment(since))), verdicts(all_feedback(engine)))
     body = {"tests": TESTS, "weeks": [week.as_dict() for week in found]}
@@ -138,18 +138,7 @@ def _write(folder: Path, found: Sequence[Week], body: dict[str, Any]) -> None:
     if found:
         files["drift.png"] = plot(found).png
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            fresh = folder / f".{name}.new"
-            fresh.write_bytes(content)
-            fresh.replace(folder / name)
+        write_files(folder, files)
     except OSError as error:
         raise InputError(f"Cannot write {folder}: {error.strerror}. Choose a folder that can be written.") from None
     say(f"Written: {', '.join(str(folder / name) for name in files)}")
-
-
-def _engine() -> Engine:
-    from core.settings import settings
-    from store.engine import engine
-
-    return engine(settings().database)

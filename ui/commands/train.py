@@ -65,7 +65,7 @@ def reader(
     settings, shared = recipe.Recipe(epochs=epochs, questions=questions, rate=rate, seed=seed), services()
     folder = output or shared.settings.artifacts_dir / "reader"
     if output and not ranking:
-        check_replaceable(folder, "recipe", recipe.TRAINING)
+        check_replaceable(folder, "recipe", recipe.TRAINING, ours=["*"])  # what lies beside the reader's files stays
     check_writable(folder)
     with bars() as show:
         if not ranking:
@@ -150,6 +150,9 @@ def confidence(
     from training import confidence as recipe
 
     shared = services()
+    path = shared.settings.artifacts_dir / "confidence" / "weights.json"
+    if not check:
+        check_writable(path.parent, "SWITCHYARD_ARTIFACTS=DIR")
     found: dict[str, list[Case]] = {}
     splits = ("test",) if check else ("dev", "test")
     for split in splits:
@@ -158,10 +161,9 @@ def confidence(
         task = bar.add_task("Answering", total=sum(len(e.questions(*splits)) for e in shared.experts.values()))
         for split in splits:
             found[split] = cases(shared, [split], lambda: bar.advance(task), kinds=KINDS if split == "dev" else (*KINDS, ALTERED))
-    fitted = shared.confidence if check else recipe.fit(found["dev"])
+    fitted = shared.shipped_confidence if check else recipe.fit(found["dev"])
     numbers = recipe.measure(fitted, found["test"])
     OUT.print(recipe.threshold_table(fitted, found["test"]))
-    path = shared.settings.artifacts_dir / "confidence" / "weights.json"
     if not check:
         about = f"{DATA}: fitted on dev with {_models(shared, Tier.INFERIOR)}, measured on test"
         recipe.write(fitted, recipe.shares(fitted, found["dev"]), numbers, about, path)
@@ -227,12 +229,16 @@ def _check_folder(folder: Path, *, own: bool) -> None:
 
 def _thresholds(target: str, delta: float | None, check: bool) -> None:
     from evaluation.cases import cases
+    from graph.learnt import confidence_identity
     from graph.policy import load_policy
     from graph.services import services
     from training import thresholds
     from training.confidence import calibration
 
     wanted, shared = thresholds.parse(target, delta), services()
+    path = shared.settings.home / "policy.toml"
+    if not check:
+        check_writable(path.parent, "SWITCHYARD_HOME=DIR")
     candidates = thresholds.read_candidates(shared.settings.artifacts_dir / "confidence" / "weights.json")
     with progress() as bar:
         task = bar.add_task("Answering", total=sum(len(e.questions("test")) for e in shared.experts.values()))
@@ -240,12 +246,12 @@ def _thresholds(target: str, delta: float | None, check: bool) -> None:
     shipped = load_policy(shared.settings.artifacts_dir, shared.settings.artifacts_dir)
     answer_at = thresholds.ladder(shared.policy, shipped).answer_at
     chosen = thresholds.choose(wanted, calibration(shared, rows), candidates, answer_at)
+    measured_with = confidence_identity(shared.confidence)
     inferior, superior = (_models(shared, tier) for tier in (Tier.INFERIOR, Tier.SUPERIOR))
     data = f"{DATA}: {len(rows)} test questions, answered by {inferior}; superior model: {superior}"
-    path = shared.settings.home / "policy.toml"
     OUT.print(f"accept_at {chosen.accept_at:.4f}. {chosen.guarantee}")
     if not check:
-        thresholds.write_policy(thresholds.new_policy(shared.policy, shipped, wanted, chosen, data), path)
+        thresholds.write_policy(thresholds.new_policy(shared.policy, shipped, wanted, chosen, data, measured_with), path)
         OUT.print(f"Policy: {path}")
 
 

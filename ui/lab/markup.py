@@ -27,14 +27,14 @@ def problem(text: str) -> str:
     return f'<div class="sy-problem" role="alert">{escape(text)}</div>'
 
 
-def decision(found: Plan, policy: Policy, titles: Titles) -> str:
-    """What would be done, in one line, and how far it would go."""
+def decision(found: Plan, policy: Policy, titles: Titles, broken: str = "") -> str:
+    """What would be done, in one line, and how far it would go. broken: why what the policy promises holds no longer."""
     by = f'<span class="lab-by">by the {escape(found.route.router)} router</span>'
     line = f'<p class="lab-verdict">{escape(_goes_to(found.route, titles))} {by}</p>'
     steps = _ladder(found, policy) if found.route.experts else _beyond(found)
     rule = f'<div class="sy-safety" role="note">{escape(found.rule.notice)}</div>' if found.rule else ""
-    chosen = " ".join(text for text in (policy.target, policy.guarantee) if text)
-    why = f'<p class="lab-small">Thresholds: {escape(chosen)}</p>' if chosen else ""
+    chosen = " ".join(text for text in (escape(policy.target), with_command(broken) or escape(policy.guarantee)) if text)
+    why = f'<p class="lab-small">Thresholds: {chosen}</p>' if chosen else ""
     return f'<section class="lab-decision" aria-label="Decision">{line}<p>{escape(steps)}</p>{rule}{why}</section>'
 
 

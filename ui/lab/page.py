@@ -13,6 +13,7 @@ from core.types import OUT_OF_SCOPE
 from experts.discovery import out_of_scope
 from graph.fitted import unfitted
 from graph.nodes.prepare import clean_question
+from graph.promise import broken_promise
 from graph.services import Services, services
 from ui.chat import text
 from ui.chat.markup import Titles, title
@@ -93,7 +94,7 @@ def _routes(shared: Services, prompt: str, titles: Titles) -> None:
     # That of the settings, else similarity's, which is nearly always there.
     route = next((one.route for one in found if one.route), None)
     if route:
-        st.html(markup.decision(plan(shared, prompt, route), policy, titles))
+        st.html(markup.decision(plan(shared, prompt, route), policy, titles, broken_promise(shared)))
     st.html(markup.head("Routers", "What each makes of the prompt, and what the policy would do with it."))
     st.html(markup.cards(found, policy, titles, no_difficulty(shared)) + markup.thresholds(policy))
     if nearest := shared.similarity.nearest(prompt, NEAREST):

@@ -1,4 +1,4 @@
-"""The pieces of both pages as HTML. All text is escaped."""
+"""The pieces of the pages "Evaluation", "Models" and "Runs" as HTML. All text is escaped."""
 
 from __future__ import annotations
 

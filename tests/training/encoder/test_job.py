@@ -65,11 +65,30 @@ def test_a_worse_encoder_is_refused_and_the_old_one_stays(tiny, bert, files, tmp
     (folder / "model.onnx").write_text("the old one")
     with pytest.raises(InputError, match=r"tuned holds something else"):
         train(tiny, Recipe(base=bert), folder, files)
-    (folder / "about.json").write_text('{"trained_on": ""}')
+    (folder / "about.json").write_text('{"trained_on": "", "held_out": {}}')
     found = train(tiny, Recipe(base=bert, epochs=1, batch=8), folder, files)
     assert found.refused[0].startswith("retrieval gains -")
     assert (sorted(p.name for p in folder.iterdir()), (folder / "model.onnx").read_text()) == (["about.json", "model.onnx"], "the old one")
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "home") == ["tuned"]
+
+
+@pytest.mark.parametrize(
+    ("about", "names", "told"),
+    [
+        ({"held_out": {}, "trained_on": ""}, ["model.onnx", "README.md", "notes.txt"], r": notes\.txt"),
+        ({"held_out": {}, "trained_on": ""}, ["model.onnx", "mine/notes.txt"], r": mine/notes\.txt"),
+        # A router's.
+        ({"kind": "transformer", "trained_on": "", "checksums": {"model.onnx": ""}}, ["model.onnx"], ""),
+    ],
+)
+def test_what_is_not_an_encoder_alone_is_not_replaced(tiny, tmp_path, about, names, told):
+    folder = tmp_path / "tuned"
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    (folder / "about.json").write_text(json.dumps(about))
+    with pytest.raises(InputError, match=rf"tuned holds something else{told}\. Choose another --output\.$"):
+        train(tiny, Recipe(base="none"), folder)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,29 @@ def test_the_files_hold_whole_conversations(tiny: Services, large: Job, tmp_path
     assert estimate.billed == 3 * tokens
 
 
+def test_files_of_the_users_are_refused_before_any_passage_is_sought(
+    tiny: Services, large: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("train.jsonl", "dev.jsonl", "manifest.json"):
+        (tmp_path / name).write_text("{}")
+        with monkeypatch.context() as patch, pytest.raises(InputError, match=rf"{name} was edited, or not made here: it is not over"):
+            patch.setattr(hosted, "Maker", lambda *_: pytest.fail("sought"))
+            prepare(tiny, large, tmp_path)
+        assert (tmp_path / name).read_text() == "{}"
+        (tmp_path / name).unlink()
+    prepare(tiny, large, tmp_path)
+    made = (tmp_path / "train.jsonl").read_bytes()
+    prepare(tiny, large, tmp_path)
+    (tmp_path / "job.json").write_text('{"expert": "tea", "base": "gpt"}')
+    (tmp_path / "train.jsonl").write_bytes(made + b"{}\n")
+    with pytest.raises(InputError, match=r"train\.jsonl was edited, or not made here"):
+        prepare(tiny, large, tmp_path)
+    # An earlier version wrote a job, and no manifest.
+    (tmp_path / "manifest.json").unlink()
+    prepare(tiny, large, tmp_path)
+    assert (tmp_path / "train.jsonl").read_bytes() == made
+
+
 def test_ctrl_c_leaves_the_job_running_and_resume_follows_it(tiny: Services, large: Job, tmp_path: Path) -> None:
     prepare(tiny, large, tmp_path)
     with serve() as provider:

@@ -17,6 +17,7 @@ import torch
 from langchain_core.messages import HumanMessage
 
 from core.errors import InputError, SwitchyardError
+from core.files import files_in
 from core.settings import ROOT
 from graph.services import Services
 from llms.finetuned import FineTunedModel
@@ -69,7 +70,11 @@ def test_a_tuned_model_is_written_opened_and_reported(tiny: Services, job: Make,
     assert (target / "report" / "report.html").read_text().startswith("<!doctype html>")
     assert list((target / "tensorboard").iterdir())
     assert not target.with_name("tea.partial").exists()
+    assert about["files"] == files_in(target)
     assert not list(target.glob("trial-*"))
+    # As an earlier version left it.
+    (target / "about.json").write_text(json.dumps({k: v for k, v in about.items() if k != "files"}))
+    Output(target, {}).open(resume=False)
     reply = FineTunedModel(folder=target, max_tokens=4).invoke([HumanMessage("How long does green tea steep?")])
     assert reply.usage_metadata is not None
     assert reply.usage_metadata["output_tokens"] <= 4

@@ -3,7 +3,7 @@ from __future__ import annotations
 import csv
 import errno
 import json
-from pathlib import Path
+import os
 
 import pytest
 
@@ -70,6 +70,20 @@ def test_an_earlier_run_is_replaced_and_an_edited_one_is_not(tmp_path):
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("name", ["questions.csv", "places.jsonl", "report.md", "report.json"])
+def test_no_file_of_the_users_is_replaced(tmp_path, name):
+    write(prepared(HOT), tmp_path / "edited", "")
+    for folder in (tmp_path / "edited", tmp_path / "new"):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text('{"mine": 1}')
+        before = {path: path.read_bytes() for path in folder.iterdir()}
+        with pytest.raises(InputError, match=r"was edited, or not made here: it is not overwritten\. Choose another folder: --output DIR$"):
+            check_folder(folder)
+        with pytest.raises(InputError, match="was edited, or not made here"):
+            write(prepared(COLD), folder, "")
+        assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(InputError, match=r"Cannot write to .*in: .*out is no folder that you may write to\. Choose another: --output DIR"):
@@ -79,14 +93,15 @@ def test_a_folder_that_cannot_be_written(tmp_path):
 def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     write(prepared(HOT, COLD), tmp_path, "")
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
-    real = Path.write_text
+    real, written = os.fsync, []
 
-    def full(self, *arguments, **keywords):
-        if self.name == "report.md":
+    def full(number):
+        written.append(number)
+        if len(written) == 3:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(self, *arguments, **keywords)
+        real(number)
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(InputError, match=r"No space left on device\. Choose another folder"):
         write(prepared(HOT), tmp_path, "")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
