@@ -1,10 +1,11 @@
-"""All benchmarks, one after the other.
+"""The benchmarks of docs/performance.md, one after the other.
 
 Usage: python -m benchmarks [--short] [--only NAME,...] [--peer PYTHON] [--results DIR]
 
 Each runs in a process of its own. --short: a few seconds of each, nothing written; else the results go to DIR/<name>, by default
 benchmarks/results, and from there into the tables of the documents. --peer: see benchmarks.routing. What needs $SWITCHYARD_DATA, or a
-peer that is not installed, says so and is left out.
+peer that is not installed, says so and is left out. What feedback does is measured apart, by benchmarks.feedback and benchmarks.ratings,
+and the server by benchmarks.load and benchmarks.soak.
 Exit status 1 when one failed.
 """
 

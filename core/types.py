@@ -119,6 +119,10 @@ class ModelUse:
     cost_usd: float | None
     latency_ms: float
 
+    def as_dict(self) -> dict[str, Any]:
+        """The `models` entry of the answer object."""
+        return {**asdict(self), "tier": str(self.tier)}
+
 
 @dataclass(frozen=True, slots=True)
 class Escalation:
@@ -179,7 +183,7 @@ class Answer:
             "cached": self.cached,
             "escalation": self.escalation.as_dict() if self.escalation else None,
             "notices": [asdict(n) for n in self.notices],
-            "models": [{**asdict(m), "tier": str(m.tier)} for m in self.models],
+            "models": [m.as_dict() for m in self.models],
             "cost_usd": self.cost_usd,
             "cost_always_superior_usd": self.cost_always_superior_usd,
             "latency_ms": self.latency_ms,

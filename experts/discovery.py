@@ -22,7 +22,8 @@ from retrieval.loaders import corpus_files
 SPLITS = ("train", "dev", "test")
 EXAMPLE = "docs/own-expert.md shows what it may hold."
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,40}")
-RESERVED = frozenset({OUT_OF_SCOPE, "auto", "prepare", "route", "decline", "decide", "respond", "superior"})
+RESERVED = frozenset({OUT_OF_SCOPE, "auto", "accept", "prepare", "route", "review", "clarify", "decline", "decide", "respond", "superior"})
+"""What is something else: other nodes of the graph, and other choices of an expert."""
 
 
 class SafetyRule(BaseModel):
@@ -196,7 +197,7 @@ def labelled_texts(path: Path, *splits: str) -> list[str]:
 def read_csv(path: Path, columns: tuple[str, ...]) -> list[dict[str, str]]:
     """Rows of a CSV file, `columns` only; a file that does not exist has none.
 
-    Raises DocumentError when a column is missing, or a `split` is none of SPLITS.
+    Raises DocumentError when a column is missing, a `split` is none of SPLITS, or the first column is empty beside one.
     """
     return list(_rows(path, columns))
 
@@ -215,6 +216,8 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
                 row = {c: cells[at].strip() if at < len(cells) else "" for c, at in places}
                 if row.get("split", "train") not in SPLITS:
                     raise DocumentError(f"{path}, row {n}: expected the split train, dev or test; got {row['split']!r}.")
+                if "split" in row and not row[columns[0]]:
+                    raise DocumentError(f"{path}, row {n}: expected a {columns[0]}; it is empty. Write one, or remove the row.")
                 yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DocumentError(f"{path}: expected a CSV file in UTF-8: {error}.") from None

@@ -73,7 +73,8 @@ def stream(
     """As `ask`, in events {type, data}: route, passages, draft_token, draft_rejected, token, and `answer` last, once the turn is stored.
 
     The `token`s together are the answer's text; draft tokens are provisional. With `review` the last event is a `review` in the answer's
-    place: {question, route, choices, thread_id}. Nothing has been spent then, and `resume` goes on.
+    place: {question, route, choices, models, cost_usd, thread_id}. Nothing has been spent then but that, by a router, a difficulty router
+    or a recommender of the kind llm, and `resume` goes on.
     """
     pictures = open_pictures(images, files=True)
     context = Context(expert=expert, model=model, router=router, escalate=escalate, images=pictures, review=review)
@@ -222,10 +223,10 @@ def without_memory(given: Services) -> Compiled:
 
 
 def forget(thread: str, given: Services | None = None) -> None:
-    """Delete a thread: its memory and its runs."""
+    """Delete a thread: its memory and its runs, once a turn of it that runs is over: that would store both again. Raises StoreError."""
     from store.runs import delete_thread
 
     shared = given or services()
-    with store_faults():
+    with store_faults(), one_turn_at_a_time(shared, thread):
         compiled(shared).checkpointer.delete_thread(thread)  # type: ignore[union-attr]
-    delete_thread(shared.engine, thread)
+        delete_thread(shared.engine, thread)

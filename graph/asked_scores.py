@@ -11,6 +11,7 @@ import numpy as np
 from langchain_core.messages import HumanMessage, SystemMessage
 
 from core.errors import InputError
+from core.text import loads
 from graph.outcomes import Floats
 from graph.routers.llm import Ask
 from graph.scorers import NEAREST
@@ -62,7 +63,7 @@ def probabilities(reply: str, models: Sequence[str]) -> Floats | None:
     """What was stated of each model, in [0, 1]; None for a reply that does not state a probability for every one of them."""
     match = re.search(r"\{[^{}]*\}", reply)
     try:
-        stated: Any = json.loads(match[0]) if match else None
+        stated: Any = loads(match[0]) if match else None
     except json.JSONDecodeError:
         return None
     values = [stated.get(model) for model in models] if isinstance(stated, dict) else [None]

@@ -43,8 +43,9 @@ class Calculation:
 
 
 def numbers(text: str) -> list[float]:
-    """The numbers that are written in digits, in order; a percentage as its share."""
-    return list(islice((_number(m) for m in _TOKEN.finditer(text) if m["number"]), MOST))
+    """The numbers that are written in digits, in order, finite; a percentage as its share."""
+    found = (_number(m) for m in _TOKEN.finditer(text) if m["number"])
+    return list(islice(filter(math.isfinite, found), MOST))
 
 
 def calculations(text: str) -> list[Calculation]:

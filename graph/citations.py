@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 from core.types import Citation, Hit
 from graph.faithful import faithful
@@ -18,31 +18,34 @@ SUPPORTED = 0.5
 
 
 class Renumber:
-    """Rewrites `[n]` markers, piece by piece as a text streams: numbers in order of appearance, unknown ones dropped."""
+    """Rewrites `[n]` markers, piece by piece as a text streams: numbers in order of appearance, unknown ones dropped.
+
+    Passages that are equal share a number; whole ones do not take those of two experts for one because their ids are the same.
+    """
 
     def __init__(self) -> None:
-        self.numbers: dict[str, int] = {}
+        self.numbers: dict[Hashable, int] = {}
         self._held = ""
 
-    def feed(self, piece: str, passage_ids: Sequence[str]) -> str:
-        """The part of the text that is ready, `[n]` meaning `passage_ids[n - 1]`; an open bracket and white space at the end wait."""
+    def feed(self, piece: str, passages: Sequence[Hashable]) -> str:
+        """The part of the text that is ready, `[n]` meaning `passages[n - 1]`; an open bracket and white space at the end wait."""
         text = self._held + piece
         open_ = _OPEN.search(text)
         assert open_  # it matches nothing at the end, too
         self._held = text[open_.start() :]
-        return _SPACED_MARKER.sub(lambda match: self._rewrite(match[1], match[2], passage_ids), text[: open_.start()])
+        return _SPACED_MARKER.sub(lambda match: self._rewrite(match[1], match[2], passages), text[: open_.start()])
 
     def flush(self) -> str:
         """What was held back at the end of the text."""
         held, self._held = self._held, ""
         return held
 
-    def whole(self, text: str, passage_ids: Sequence[str]) -> str:
+    def whole(self, text: str, passages: Sequence[Hashable]) -> str:
         """A whole text at once."""
-        return self.feed(text, passage_ids) + self.flush()
+        return self.feed(text, passages) + self.flush()
 
-    def _rewrite(self, space: str, numbers: str, passage_ids: Sequence[str]) -> str:
-        known = [passage_ids[int(n) - 1] for n in re.split(r"\s*[,;]\s*", numbers) if 0 < int(n) <= len(passage_ids)]
+    def _rewrite(self, space: str, numbers: str, passages: Sequence[Hashable]) -> str:
+        known = [passages[int(n) - 1] for n in re.split(r"\s*[,;]\s*", numbers) if 0 < int(n) <= len(passages)]
         markers = "".join(f"[{self.numbers.setdefault(p, len(self.numbers) + 1)}]" for p in dict.fromkeys(known))
         return space + markers if markers else ""
 

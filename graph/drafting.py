@@ -56,7 +56,7 @@ class Outlet:
 
     def __init__(self, write: Tell, hits: Sequence[Hit], *, live: bool, asked: str = "") -> None:
         self._write = write
-        self._ids = [hit.passage.id for hit in hits]
+        self._passages = [hit.passage for hit in hits]
         self._live = live
         self._marks = LiveMarks(hits, asked)
         self._renumber = Renumber()
@@ -69,7 +69,7 @@ class Outlet:
         if not self._live:
             self._write({"type": "draft_token", "data": piece})
         elif self.streamed or not _may_decline(self._held):
-            self._token(self._renumber.feed(self._marks.feed(self._held if self.streamed else self._held.lstrip()), self._ids))
+            self._token(self._renumber.feed(self._marks.feed(self._held if self.streamed else self._held.lstrip()), self._passages))
             self._held, self.streamed = "", True
 
     def withdraw(self, reason: str) -> None:
@@ -81,7 +81,7 @@ class Outlet:
     def close(self) -> None:
         """Pass on what is left."""
         if self.streamed:
-            self._token((self._renumber.feed(self._marks.flush(), self._ids) + self._renumber.flush()).rstrip())
+            self._token((self._renumber.feed(self._marks.flush(), self._passages) + self._renumber.flush()).rstrip())
 
     @property
     def text(self) -> str:
@@ -193,11 +193,14 @@ def go_on(runtime: Runtime[Context]) -> None:
 
 
 def renumbered(drafts: Sequence[Draft]) -> tuple[str, list[Any]]:
-    """The drafts' texts as one, with citations numbered in order of appearance over all of them, and those citations."""
+    """The drafts' texts as one, with citations numbered in order of appearance over all of them, and those citations.
+
+    What stands in brackets in the text of no expert is no marker, and stays.
+    """
     numbers = Renumber()
     texts, citations = [], []
     for draft in drafts:
-        ids = [hit.passage.id for hit in draft.hits]
-        texts.append(numbers.whole(draft.text, ids))
-        citations += [replace(c, n=numbers.numbers[c.passage_id]) for c in draft.verdict.citations]
+        passages = [hit.passage for hit in draft.hits]
+        texts.append(numbers.whole(draft.text, passages) if draft.expert else draft.text)
+        citations += [replace(c, n=numbers.numbers[passages[c.n - 1]]) for c in draft.verdict.citations]
     return "\n\n".join(texts), sorted(citations, key=lambda c: c.n)

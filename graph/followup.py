@@ -22,7 +22,7 @@ _CORRECTS = re.compile(
     r"""^(?:(?: (?:no|nope|sorry|oops|wait)(?=[,.;:!]|\s+i\b) | not[ ](?:that|this)(?:[ ]one)?(?=[,.;:!]) | actually | rather | i[ ]meant?
     | i(?:[ ]was|['’]m|[ ]am)[ ](?:asking|talking)(?:[ ]about)?
     | i[ ]want(?:ed)?[ ]to[ ](?:know|ask)(?:[ ]about)? )\b[\s,.:;!–-]*)+
-    | [\s,]+i[ ]meant?\b""",
+    | (?<![\s,])[\s,]+i[ ]meant?\b""",
     re.I | re.X,
 )
 """What takes the question before back."""

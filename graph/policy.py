@@ -21,6 +21,8 @@ class Policy(BaseModel):
     target: str = ""
     data: str = ""
     guarantee: str = ""
+    confidence: str = ""
+    """What the guarantee was measured with; see `graph.promise`."""
     out_of_scope_at: float = Field(ge=0, le=1, description="decline when P(out of scope) is at least this")
     look_below: float = Field(0.0, ge=0, le=1, description="before declining, look into the documents when P(out of scope) is below this")
     found_at: float = Field(1.0, ge=0, le=1, description="keep a question that a sentence found there answers with this probability")

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 from core.errors import InputError
-from core.types import Route
+from core.types import ModelUse, Route
 from graph.services import Services
+from graph.spending import total
 
 ACCEPT, DECLINE = "accept", "decline"
 
 
-def proposal(services: Services, question: str, found: Route) -> dict[str, Any]:
-    """What the user is shown: {question, route, choices}; the question stands alone, and one of the choices is the answer."""
-    return {"question": question, "route": asdict(found), "choices": [ACCEPT, *services.experts, DECLINE]}
+def proposal(services: Services, question: str, found: Route, spent: Sequence[ModelUse]) -> dict[str, Any]:
+    """What the user is shown: {question, route, choices, models, cost_usd}.
+
+    The question stands alone, and one of the choices is the answer. `spent`: on finding the route; the answer's own cost comes on top.
+    """
+    choices, cost = [ACCEPT, *services.experts, DECLINE], total(use.cost_usd for use in spent)
+    return {"question": question, "route": asdict(found), "choices": choices, "models": [use.as_dict() for use in spent], "cost_usd": cost}
 
 
 def check(offered: Mapping[str, Any], choice: str) -> None:

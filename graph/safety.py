@@ -36,6 +36,11 @@ class Match:
     score: float
 
 
+def urgent(match: Match | None) -> dict[str, str | None]:
+    """What a turn keeps of it: the rule's name, which rules of several experts may share, and the notice, which is this one's."""
+    return {"safety": match.rule.name, "notice": match.rule.notice} if match else {"safety": None, "notice": None}
+
+
 class SafetyRules:
     """All rules of all experts. `fit` or `load` it before it can `match`."""
 

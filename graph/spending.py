@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -25,3 +25,13 @@ def spending() -> Iterator[list[ModelUse]]:
 def spent(use: ModelUse) -> None:
     """Count a call, where anybody counts."""
     _SPENT.get([]).append(use)
+
+
+def total(costs: Iterable[float | None]) -> float | None:
+    """Their sum in USD; None as soon as one is unknown."""
+    known: list[float] = []
+    for cost in costs:
+        if cost is None:
+            return None
+        known.append(cost)
+    return round(sum(known), 8)

@@ -96,14 +96,16 @@ class Output(TypedDict):
 
 
 class State(TypedDict, total=False):
-    """The graph's state. Only `messages` and `summary`, `question` (standing alone), `topic`, `route` and `answer` are checkpointed.
+    """The graph's state. Only `messages` and `summary`, `question`, `asked`, `topic`, `route` and `answer` are checkpointed.
 
-    topic: the question before; leans: whether this one leans on it. spent, remarks: what was done beside the drafts, and how.
+    question: standing alone; asked: the id of its message; topic: the question before; leans: whether this one leans on it.
+    spent, remarks: what was done beside the drafts, and how.
     confidence: what judges the drafts, as it was when the route was found: a turn ends by what it began with.
     """
 
     messages: Annotated[list[AnyMessage], add_messages]
     question: str
+    asked: str | None
     route: dict[str, Any]
     answer: dict[str, Any]
     summary: str
@@ -115,6 +117,7 @@ class State(TypedDict, total=False):
     refused: Annotated[bool, UntrackedValue]
     started: Annotated[float, UntrackedValue]
     safety: Annotated[str | None, UntrackedValue]
+    notice: Annotated[str | None, UntrackedValue]
     ladder: Annotated[Ladder | None, UntrackedValue]
     confidence: Annotated[Confidence, UntrackedValue]
     attempt: Annotated[int, UntrackedValue]

@@ -39,6 +39,12 @@ def parse(spec: str) -> tuple[str, str]:
     return provider, name
 
 
+def only_reads(spec: str) -> bool:
+    """Whether it is a local reader, which has nothing to say without passages. Raises InputError for what is no spec."""
+    provider, name = parse(spec)
+    return provider == "local" and name in _READERS
+
+
 def load_model(spec: str, settings: Settings, reader: Reader) -> BaseChatModel:
     """The model behind `spec`; the provider's library is imported here, weights are read on its first call.
 

@@ -88,8 +88,10 @@ def _prepared(shared: State, who: Caller, body: ChatRequest, thread: str | None,
         play = _play(services, question, chosen, body, thread and stored_name(who, thread))
         with within(headers, services.settings), Account(services, who) as account:
             last = play(control, _of_tokens(tell) if body.stream else unheard)
+            # A route that waits is paid for now: the answer, should there be one, does not count it again.
+            account.pay(last["data"]["cost_usd"])
+            shared.metrics.asked(last["data"]["models"])
             if last["type"] == "answer":
-                account.pay(last["data"]["cost_usd"])
                 shared.metrics.answered(last["data"])
         for event in shown(last["data"]) if last["type"] == "review" else [last]:
             tell(event)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,15 @@ class Metrics:
         self.refused = Counter("switchyard_turns_refused", "Turns that were refused because too many waited.", registry=r)
 
     def answered(self, answer: Mapping[str, Any]) -> None:
-        """Count a turn by its answer object."""
+        """Count a turn by its answer object, but for its models."""
         expert = answer["expert"] if isinstance(answer["expert"], str) else "+".join(answer["expert"] or ["none"])
         self.turns.labels(expert, answer["outcome"]).inc()
         self.escalations.inc(bool(answer["escalation"]))
         self.fallbacks.inc(any(notice["kind"] == "fallback" for notice in answer["notices"]))
-        for use in answer["models"]:
+
+    def asked(self, models: Iterable[Mapping[str, Any]]) -> None:
+        """Count what models read, wrote and cost: the `models` of an answer object, or of a route that waits."""
+        for use in models:
             self.tokens.labels(use["model"], "input").inc(use["input_tokens"])
             self.tokens.labels(use["model"], "output").inc(use["output_tokens"])
             self.cost.labels(use["model"]).inc(use["cost_usd"] or 0.0)

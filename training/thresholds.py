@@ -202,10 +202,14 @@ def ladder(base: Policy, shipped: Policy) -> Policy:
     return shipped if base.guarantee else base
 
 
-def new_policy(base: Policy, shipped: Policy, target: Target, chosen: Chosen, data: str) -> Policy:
-    """`base` with the thresholds that the target decides, and what they were made of. What an earlier target decided is taken back."""
+def new_policy(base: Policy, shipped: Policy, target: Target, chosen: Chosen, data: str, confidence: str) -> Policy:
+    """`base` with the thresholds that the target decides, and what they were made of. What an earlier target decided is taken back.
+
+    confidence: the identity of the one that `chosen` was measured with.
+    """
     kept = ladder(base, shipped)
-    changes: dict[str, float | str] = {"target": str(target), "data": data, "guarantee": chosen.guarantee, "accept_at": chosen.accept_at}
+    changes: dict[str, float | str] = {"target": str(target), "data": data, "guarantee": chosen.guarantee, "confidence": confidence}
+    changes["accept_at"] = chosen.accept_at
     # The first draft was measured: the rung on which the same model reads more is left out, so that what was measured is what happens.
     changes["retry_at"] = 0.0
     if target.kind == RISK:

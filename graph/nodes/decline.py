@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -17,7 +18,7 @@ from graph.smalltalk import offer, reply, small_talk
 from graph.state import Context, Draft, State, Verdict
 from graph.summary import recalled
 from graph.telling import tell
-from llms.registry import seeing
+from llms.registry import only_reads, seeing
 
 UNGROUNDED = "This answer comes from a general model and cites no documents: check it before you rely on it."
 REFUSED = "Nobody was asked, as you decided. Ask something else, or ask again and choose an expert."
@@ -31,9 +32,9 @@ def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict
     if state.get("refused"):
         return {"drafts": [final(REFUSED)], "question": state.get("topic") or state["question"]}
     general = services.settings.general
+    declined = declined_text(services, unmarked(state["messages"][-1].text))
     if not general:
-        text = declined_text(services, unmarked(state["messages"][-1].text))
-        return {"drafts": [final(text)]}
+        return {"drafts": [final(declined)]}
     messages, pictures = ungrounded(state["question"], recalled(state)), state.get("pictures") or ()
     said, notices, broken = call(
         services,
@@ -44,6 +45,8 @@ def decline(services: Services, state: State, runtime: Runtime[Context]) -> dict
         outlet=Outlet(tell, [], live=False),
         pictures=pictures,
     )
+    if only_reads(said.use.model):
+        return {"drafts": [final(declined, notices)], "spent": [*broken, said.use]}
     return {"drafts": [_draft(said.text.strip(), said.use, [*notices, Notice("model", UNGROUNDED)])], "spent": broken}
 
 
@@ -53,9 +56,9 @@ def declined_text(services: Services, question: str) -> str:
     return f"{opening}\n\n{offer(services.experts.values())}"
 
 
-def final(text: str) -> Draft:
-    """What is said without asking a model."""
-    return _draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), [])
+def final(text: str, notices: Sequence[Notice] = ()) -> Draft:
+    """What no model has said."""
+    return _draft(text, ModelUse("", "", 0, 0, 0.0, 0.0), list(notices))
 
 
 def _draft(text: str, use: ModelUse, notices: list[Notice]) -> Draft:

@@ -40,12 +40,13 @@ def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict
     if context.expert != "auto":
         services.expert(context.expert)
     if context.review and not question:
-        raise InputError("Expected a question in words beside the picture: nothing is spent on a route that is to be reviewed.")
+        raise InputError("Expected a question in words: no model looks at the picture before the route is accepted. Write one beside it.")
     seen = Look() if context.review else look(services, question, pictures, partial(go_on, runtime))
     given_up = unanswered(messages)
     history = messages[: len(messages) - 1 - len(given_up)]
-    # Nothing leans on a question that was given up.
-    topic = (state.get("topic") if given_up else state.get("question")) or topic_of(history)
+    # Nothing leans on a question that was given up; one that was given up before it was prepared has left the state as it was.
+    left = state.get("asked") in {message.id for message in given_up}
+    topic = (state.get("topic") if left else state.get("question")) or topic_of(history)
     # A picture is closer than the conversation.
     on_its_own = seen.description or not question
     asked = Rewritten(in_words(question, seen.description)) if on_its_own else in_context(services, question, topic, history, runtime)
@@ -54,6 +55,7 @@ def prepare(services: Services, state: State, runtime: Runtime[Context]) -> dict
         "pictures": pictures,
         "description": seen.description,
         "question": asked.question,
+        "asked": messages[-1].id,
         "leans": asked.leans,
         "spent": [*seen.spent, *asked.spent],
         "remarks": [*seen.notices, *asked.notices],

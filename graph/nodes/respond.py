@@ -19,6 +19,7 @@ from graph.language import language_line
 from graph.nodes.decide import best, reason
 from graph.pictures import told
 from graph.services import Services
+from graph.spending import total
 from graph.state import Context, Draft, State
 from graph.summary import forgotten, sum_up
 from graph.telling import tell
@@ -45,16 +46,15 @@ def compose(services: Services, state: State, thread: str | None, context: Conte
     """The answer object of a finished turn. A turn that belongs to no thread is one of its own, named like the run."""
     found, drafts = Route(**state["route"]), state["drafts"]
     outcome, kept = (Outcome.CLARIFY, list(drafts)) if state.get("asks_back") else settle(services, found, drafts)
-    name = state.get("safety")
-    if name and outcome is not Outcome.CLARIFY and kept and best(kept).verdict.confidence < services.policy.accept_at:
+    notice = state.get("notice")
+    if notice and outcome is not Outcome.CLARIFY and kept and best(kept).verdict.confidence < services.policy.accept_at:
         kept = []  # under what must not wait, doubtful quotes do harm
     text, citations = renumbered(kept)
     # That a draft broke off matters only where it is part of the answer.
     notices = [n for d in drafts for n in d.notices if n.kind != "truncated" or d in kept]
     if outcome is Outcome.UNKNOWN and not kept:
         text, citations = unknown_text(services, found, unmarked(state["messages"][-1].text)), []
-    if name:
-        notice = next(r.notice for e in services.experts.values() for r in e.card.safety if r.name == name)
+    if notice:
         notices.insert(0, Notice("safety", notice))
         text = "\n\n".join([f"**{notice}**", text]) if kept else f"**{notice}**"
     notices += [*told(services, state, kept or drafts), *(state.get("remarks") or [])]
@@ -74,7 +74,7 @@ def compose(services: Services, state: State, thread: str | None, context: Conte
         escalation=escalation(services, state, context),
         notices=list(dict.fromkeys(notices)),
         models=models,
-        cost_usd=_total([m.cost_usd for m in models]),
+        cost_usd=total(m.cost_usd for m in models),
         cost_always_superior_usd=always_superior(services, state),
         latency_ms=round((time.perf_counter() - state["started"]) * 1000, 2),
         thread_id=thread or run_id,
@@ -90,11 +90,10 @@ def settle(services: Services, found: Route, drafts: Sequence[Draft]) -> tuple[O
     if not fit:
         # What was streamed as final stays, also where it turned out to be no answer.
         return Outcome.UNKNOWN, [d for d in drafts if d.streamed]
-    strong = [d for d in fit if d.use.tier == Tier.SUPERIOR]
-    last = max(d.attempt for d in fit)
-    # Where a model stood in for the superior one, an expert has two drafts: the better one speaks.
-    kept = {d.expert: d for d in sorted(strong or [d for d in fit if d.attempt == last], key=lambda d: d.verdict.confidence)}
-    return Outcome.ESCALATED if strong else Outcome.ANSWERED, sorted(kept.values(), key=lambda d: found.experts.index(d.expert))
+    # For each expert the superior draft speaks, else the surest one, the later of two equals.
+    kept = {d.expert: d for d in sorted(fit, key=lambda d: (d.use.tier == Tier.SUPERIOR, d.verdict.confidence))}
+    outcome = Outcome.ESCALATED if any(d.use.tier == Tier.SUPERIOR for d in kept.values()) else Outcome.ANSWERED
+    return outcome, sorted(kept.values(), key=lambda d: found.experts.index(d.expert))
 
 
 def escalation(services: Services, state: State, context: Context) -> Escalation | None:
@@ -121,7 +120,7 @@ def always_superior(services: Services, state: State) -> float | None:
     asked = [d for d in drafts if d.asked == Tier.SUPERIOR] or [d for d in drafts if d.use.model and d.attempt == last]
     specs = [services.tiers(d.expert or None, state.get("ladder"), pictures=pictures)[Tier.SUPERIOR] for d in asked]
     costs = [cost_usd(spec, d.use.input_tokens, d.use.output_tokens, home) for spec, d in zip(specs, asked, strict=True)]
-    return _total([*(use.cost_usd for use in state.get("spent") or []), *costs])
+    return total([*(use.cost_usd for use in state.get("spent") or []), *costs])
 
 
 def unknown_text(services: Services, found: Route, question: str) -> str:
@@ -132,8 +131,4 @@ def unknown_text(services: Services, found: Route, question: str) -> str:
 
 
 def _passages(drafts: Sequence[Draft]) -> list[Hit]:
-    return list({hit.passage.id: hit for d in drafts for hit in d.hits}.values())
-
-
-def _total(costs: Sequence[float | None]) -> float | None:
-    return None if any(c is None for c in costs) else round(sum(c for c in costs if c is not None), 8)
+    return list({hit.passage: hit for d in drafts for hit in d.hits}.values())

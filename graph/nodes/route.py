@@ -14,6 +14,7 @@ from graph.clarifying import asked_back, is_vague
 from graph.nodes.expert import unread
 from graph.policy import Policy
 from graph.recommendation import ladder
+from graph.safety import urgent
 from graph.services import Services
 from graph.smalltalk import small_talk
 from graph.spending import spending
@@ -45,7 +46,7 @@ def _routed(services: Services, state: State, context: Context) -> dict[str, Any
     if vague:
         found = replace(found, expert=None, out_of_scope=False)
     tell({"type": "route", "data": asdict(found)})
-    return {**onwards(services, state, found, context), "safety": match.rule.name if match else None, "asks_back": vague}
+    return {**onwards(services, state, found, context), **urgent(match), "asks_back": vague}
 
 
 def onwards(services: Services, state: State, found: Route, context: Context) -> dict[str, Any]:

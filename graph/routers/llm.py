@@ -15,6 +15,7 @@ import numpy as np
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from core.errors import InputError
+from core.text import loads
 from core.types import OUT_OF_SCOPE
 from graph.routers.base import Examples
 from graph.routers.calibration import Calibration, Floats, Ints
@@ -135,7 +136,7 @@ def distribution(reply: str, labels: Sequence[str]) -> Floats | None:
     """The stated probabilities in the order of `labels`, summing to 1; None for a reply that states none of them."""
     match = re.search(r"\{[^{}]*\}", reply)
     try:
-        stated: Any = json.loads(match[0]) if match else None
+        stated: Any = loads(match[0]) if match else None
     except json.JSONDecodeError:
         return None
     if not isinstance(stated, dict) or not stated.keys() & set(labels):
@@ -143,8 +144,11 @@ def distribution(reply: str, labels: Sequence[str]) -> Floats | None:
     values = [stated.get(label, 0.0) for label in labels]
     if not all(isinstance(v, int | float) and not isinstance(v, bool) and 0 <= v < float("inf") for v in values):
         return None
-    total = float(sum(values))
-    return np.array(values, np.float64) / total if total > 0 else None
+    try:
+        total = float(sum(values))
+    except OverflowError:  # of a whole number with hundreds of digits
+        return None
+    return np.array(values, np.float64) / total if 0 < total < float("inf") else None
 
 
 def _typical(vectors: Vectors, count: int) -> list[int]:

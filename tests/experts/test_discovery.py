@@ -3,7 +3,11 @@
 import pytest
 
 from core.errors import DocumentError, InputError, UnknownNameError
+from core.types import OUT_OF_SCOPE, Route
 from experts.discovery import RESERVED, Item, check_name, discover, labelled_texts, load_expert, out_of_scope, pick, read_csv
+from graph.app import build_graph
+from graph.review import proposal
+from graph.state import AUTO
 
 CARD = 'name = "tea"\ntitle = "Tea"\ndescription = "All about tea."\n'
 
@@ -93,8 +97,14 @@ def test_a_wrong_row_of_examples_is_one_line(folder, row):
 
 @pytest.mark.parametrize("name", [*sorted(RESERVED), "", "Tea", "9lives", "a b", "-tea", "tea/../x", "té", "a" * 42, "tea\n"])
 def test_names_that_cannot_be(name):
-    with pytest.raises(InputError, match=r"^An expert's name is lower-case letters, digits, - and _, and none of auto, "):
+    with pytest.raises(InputError, match=r"^An expert's name is lower-case letters, digits, - and _, and none of accept, auto, "):
         check_name(name)
+
+
+def test_what_the_graph_calls_something_else_is_reserved(tiny):
+    nodes = {name for name in build_graph(tiny).get_graph().nodes if not name.startswith("__")}
+    choices = set(proposal(tiny, "?", Route("tea", {"tea": 1.0}, 1.0, out_of_scope=False, router="none"), [])["choices"])
+    assert (nodes | choices | {AUTO, OUT_OF_SCOPE}) - set(tiny.experts) == RESERVED
 
 
 @pytest.mark.parametrize("name", ["tea", "tea-2", "green_tea", "a", "a" * 41, "messages"])
@@ -141,6 +151,7 @@ def test_csv_files_as_people_write_them(tmp_path):
         ("text;split\nhello;train\n", r"missing: text, split\."),
         ("text,split\nfine,train\nhello,Train\n", r", row 2: expected the split train, dev or test; got 'Train'\."),
         ("text,split\nhello\n", r", row 1: expected the split train, dev or test; got ''\."),
+        ("text,split\nfine,train\n  ,train\n", r", row 2: expected a text; it is empty\. Write one, or remove the row\.$"),
         ('text,split\n"open,train\n', "expected a CSV file in UTF-8: "),
         (b"text,split\ncaf\xe9,train\n", "expected a CSV file in UTF-8: "),
     ],
@@ -150,6 +161,12 @@ def test_a_wrong_csv_is_one_line(tmp_path, content, said):
     with pytest.raises(DocumentError, match=said) as caught:
         labelled_texts(tmp_path / "u.csv")
     assert str(caught.value).startswith(str(tmp_path / "u.csv")) and "\n" not in str(caught.value)
+
+
+def test_an_empty_question_is_one_line(folder):
+    (folder / "questions.csv").write_text("question,answer,key,document,split\n,Two minutes.,two,brewing.md,train\n")
+    with pytest.raises(DocumentError, match=r"questions\.csv, row 1: expected a question; it is empty\. Write one, or remove the row\.$"):
+        load_expert(folder).questions()
 
 
 def test_files_that_cannot_be_read(folder):

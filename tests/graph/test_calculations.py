@@ -49,6 +49,12 @@ def test_numbers_are_read_with_separators_and_percentages() -> None:
     assert numbers("1,850 km, 3.5 h and 20%") == [1850, 3.5, 0.2]
 
 
+def test_a_number_that_no_float_holds_is_none() -> None:
+    huge = "9" * 400
+    assert numbers(f"7 or {huge} or {huge}%, 8") == [7, 8]
+    assert [c.stated for c in calculations(f"2 + {huge} = {huge}. 1 + {huge} = 3. 2 + 2 = 4")] == [4]
+
+
 def test_a_long_text_comes_to_an_end() -> None:
     assert len(calculations("1 + 1 = 2. " * 5000)) == MOST
     assert len(numbers("7 " * 5000)) == MOST

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from graph.followup import is_followup, stand_alone
+from graph.followup import is_followup, stand_alone, without_preamble
 
 LEANING = """
 and for teenagers?
@@ -175,6 +177,15 @@ DIALOGUES = [
 @pytest.mark.parametrize(("first", "second", "expected"), DIALOGUES)
 def test_two_turns(first: str, second: str, expected: str) -> None:
     assert stand_alone(second, first) == expected
+
+
+def test_long_nonsense_takes_no_time() -> None:
+    started = time.perf_counter()
+    # Each step on white space from each of its places would be 5,000,000,000.
+    assert stand_alone(f"tea{' ' * 100_000}and", None).startswith("tea ")
+    assert without_preamble(f"the Mini{', ' * 50_000}really") == (f"the Mini{', ' * 50_000}really", False)
+    assert without_preamble(f"Toyota{' ' * 100_000}I mean") == ("Toyota", True)
+    assert time.perf_counter() - started < 2
 
 
 def test_the_subject_stays_through_a_chain() -> None:

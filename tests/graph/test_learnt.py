@@ -8,12 +8,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from core.errors import IndexFault
 from graph import learnt
-from graph.learnt import Recalibration, confidence_identity
+from graph.learnt import Recalibration, confidence_identity, router_identity
+from graph.routers.corrected import CorrectedRouter, Corrections
 from graph.services import Services
-from graph.versions import CONFIDENCE, NAME, packed, unpacked
+from graph.versions import CONFIDENCE, NAME, ROUTER, packed, unpacked
 from llms.fake import ScriptedModel
 from store.versions import Version, add, files_of, history, roll_back, serving
 from tests.graph.conftest import GOOD, Table
@@ -90,3 +93,38 @@ def test_versions_that_were_files_in_the_home_folder_are_not_lost(tiny: Services
         assert (found / CONFIDENCE).read_bytes() == (folder / "1" / CONFIDENCE).read_bytes()
     roll_back(worker.engine, NAME)
     assert Services(tiny.settings).confidence == shipped
+
+
+def corrections(services: Services, folder: Path, encoder: str) -> bytes:
+    """A version with one correction of the router as it is now, its vector by that encoder."""
+    labels = services.router().labels
+    vector, moves = np.eye(1, services.encoder.dimensions, dtype=np.float32), np.zeros((1, len(labels)))
+    Corrections(labels, encoder, ["one"], vector, moves, np.ones(1)).save(folder / ROUTER, router_identity(services, services.router_kind))
+    return packed(folder)
+
+
+@pytest.mark.parametrize("foreign", [False, True])
+def test_corrections_of_another_encoder_are_left_aside(
+    tiny: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str], foreign: bool
+) -> None:
+    files = corrections(tiny, tmp_path, "another" if foreign else tiny.encoder.fingerprint)
+    add(tiny.engine, NAME, Version(1, 0, 10.0, promoted=True), files)
+    capsys.readouterr()
+    assert isinstance(tiny.router(), CorrectedRouter) is not foreign
+    told = "What feedback taught was fitted to another encoder, and is left aside. Run: switchyard feedback retrain\n"
+    assert capsys.readouterr().err == (told if foreign else "")
+
+
+def test_corrections_that_are_damaged_name_the_way_back(tiny: Services, tmp_path: Path) -> None:
+    corrections(tiny, tmp_path, tiny.encoder.fingerprint)
+    (tmp_path / ROUTER / "moves.npy").write_bytes(b"")
+    add(tiny.engine, NAME, Version(1, 0, 10.0, promoted=True), packed(tmp_path))
+    with pytest.raises(IndexFault, match=r"its files are not those that were saved\. Run: switchyard feedback rollback$"):
+        tiny.router()
+
+
+def test_a_router_whose_about_is_no_object_has_nothing_to_be_corrected(tiny: Services, tmp_path: Path) -> None:
+    files = corrections(tiny, tmp_path, tiny.encoder.fingerprint)
+    add(tiny.engine, NAME, Version(1, 0, 10.0, promoted=True), files)
+    (tiny.router_folder / "about.json").write_text("[]")
+    assert tiny.learnt.corrections("similarity") is None

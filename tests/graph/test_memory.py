@@ -14,10 +14,13 @@ import pytest
 
 from core.errors import InputError, StoreError
 from core.settings import ROOT, Settings
-from graph.api import compiled, forget, run
+from graph import memory
+from graph.api import compiled, events, forget, run
 from graph.memory import one_turn_at_a_time
 from graph.services import Services
 from graph.state import Context
+from store import engine as store
+from store.ledger import exclusive
 from store.runs import thread_runs, threads
 from tests.conftest import close
 from tests.graph.conftest import GOOD, QUESTION, Table
@@ -62,6 +65,21 @@ def test_turns_of_one_thread_at_once_wait_for_each_other(table: Make) -> None:
         list(pool.map(lambda _: t.ask(thread="shared"), range(6)))
     assert said(t.services, "shared") == ["human", "ai"] * 6
     assert len(thread_runs(t.services.engine, "shared")) == 6
+
+
+@BOTH
+def test_a_conversation_that_is_deleted_while_it_is_answered_is_gone(table: Make) -> None:
+    t = table([GOOD, GOOD])
+    t.ask(thread="t")
+    turn = events(QUESTION, Context(), "t", t.services)
+    next(turn)
+    with ThreadPoolExecutor(1) as pool:
+        deleted = pool.submit(forget, "t", t.services)
+        with pytest.raises(TimeoutError):
+            deleted.result(0.3)
+        assert list(turn)[-1]["data"]["thread_id"] == "t"
+        deleted.result(60)
+    assert (said(t.services, "t"), thread_runs(t.services.engine, "t")) == ([], [])
 
 
 @BOTH
@@ -111,3 +129,30 @@ def test_the_first_turn_after_an_outage(postgres: Postgres, table: Make) -> None
     postgres.start()
     t.ask(thread="t")
     assert said(t.services, "t") == ["human", "ai"] * 2
+
+
+def test_threads_are_made_while_the_ledger_is_in_use(postgres: Postgres, table: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "TURN_WAIT_S", 0.2)
+    t = table([GOOD], database_url=postgres.database())
+    with exclusive(t.services.engine):
+        t.ask(thread="t")
+    assert said(t.services, "t") == ["human", "ai"]
+
+
+def test_threads_that_another_process_has_been_making_for_long(postgres: Postgres, table: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "TURN_WAIT_S", 0.2)
+    t = table([GOOD], database_url=postgres.database())
+    with t.services.engine.connect() as other:
+        other.exec_driver_sql(f"SELECT pg_advisory_xact_lock({store.THREADS_LOCK})")
+        with pytest.raises(StoreError, match=r"^Another process is still making the tables of conversations in DATABASE_URL\."):
+            t.ask(thread="t")
+    t.ask(thread="t")
+    assert said(t.services, "t") == ["human", "ai"]
+
+
+@pytest.mark.parametrize("bad", ["nonsense", "postgresql://user:secret-word@host:port/x"])
+def test_a_database_url_that_is_none(tiny_settings: Settings, bad: str) -> None:
+    services = Services(Settings.model_validate(tiny_settings.model_dump() | {"database_url": bad}))
+    with pytest.raises(StoreError, match=r"^DATABASE_URL: expected something like sqlite:///path\.db") as caught:
+        run(QUESTION, Context(), None, services)
+    assert "secret-word" not in str(caught.value)

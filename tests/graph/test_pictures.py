@@ -190,7 +190,7 @@ def test_a_route_that_is_reviewed_takes_the_picture_along(table: Make) -> None:
     *_, last = resumed("tea", context, "t", t.services)
     assert len(pictures_of(t.weak.history[0])) == 1
     assert last["data"]["notices"] == [{"kind": "image", "text": "picture 1 is animated: only its first frame is looked at."}]
-    with pytest.raises(InputError, match="Expected a question in words beside the picture"):
+    with pytest.raises(InputError, match=r"in words: no model looks at the picture before the route is accepted\. Write one beside it\."):
         list(events("", context, "u", t.services))
 
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from pydantic import SecretStr
@@ -143,6 +145,20 @@ def test_the_graph_asks_the_recommended_model(table, trained, model):
     answer = run(QUESTION, Context(model=model), given=services)
     assert [use.model for use in answer.models] == [MIDDLE]
     assert answer.cost_always_superior_usd == answer.cost_usd
+
+
+def test_a_recommender_asked_again_after_a_review_is_in_the_cost_both_times(table, trained):
+    judge = ScriptedModel(replies=[json.dumps({CHEAP: 0.1, MIDDLE: 0.9, STRONG: 0.8, NO_KEY: 0.2})] * 2)
+    models = {CHEAP: judge, MIDDLE: ScriptedModel(replies=[GOOD])}
+    services = trained(models, kind="llm", artifacts_dir=table([GOOD]).services.settings.artifacts_dir)
+    from graph.api import run
+    from graph.state import Context
+
+    shown = []
+    answer = run(QUESTION, Context(review=True), "t", services, choose=lambda offered: shown.append(offered) or "accept")
+    assert [[use["model"] for use in offered["models"]] for offered in shown] == [[CHEAP]]
+    assert [use.model for use in answer.models] == [CHEAP, MIDDLE]
+    assert 0 < shown[0]["cost_usd"] == pytest.approx(answer.models[0].cost_usd)
 
 
 def test_the_graph_goes_up_to_the_best_one(table, trained):

@@ -139,6 +139,8 @@ def test_a_chat_model_is_shown_the_nearest_and_states_the_qualities(encoder, tmp
         ('{"a": 0.5, "b": NaN}', None),
         ("[1, 2]", None),
         ("{half", None),
+        (f'{{"a": 0.5, "b": {"9" * 5_000}}}', None),
+        (f'{{"a": 0.5, "b": {"[" * 100_000}}}', None),
         ("", None),
     ],
 )

@@ -72,6 +72,12 @@ def test_log_probabilities_are_there_when_they_are_given() -> None:
     assert found["doubtful_tokens"] == pytest.approx(0.2)
 
 
+def test_a_response_that_ends_on_a_number_that_no_float_holds() -> None:
+    found = response_signals(PROMPT, f"That is 56, or {'9' * 400}")
+    assert (found["has_final"], found["final_size"]) == (1.0, math.log1p(56))
+    assert response_signals(PROMPT, "9" * 400)["has_final"] == 0.0
+
+
 @given(st.text(max_size=80), st.text(max_size=80), st.lists(st.floats(-50, 0), max_size=5))
 def test_signals_are_finite(prompt: str, response: str, logprobs: list[float]) -> None:
     found = response_signals(prompt, response, logprobs)

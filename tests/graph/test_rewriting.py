@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 
 import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 
-from core.errors import ModelUnavailableError
+from core.errors import InputError, ModelUnavailableError
 from core.types import Outcome
-from graph.api import compiled
+from graph.api import compiled, events, run
 from graph.rewriting import TASK, VERSION, by_rules, kept_to
 from graph.services import Services
+from graph.state import Context
 from llms.fake import ScriptedModel
 from tests.graph.conftest import GOOD, QUESTION, Table
 
@@ -98,6 +100,26 @@ def test_a_lone_expert_takes_every_fragment(table: Make) -> None:
     t = table([], models={"fake:other": ScriptedModel(replies=[])})
     t.services.__dict__["lone"] = "tea"
     assert by_rules(t.services, "life of a worker bee?", QUESTION) == "How long does green tea steep? life of a worker bee?"
+
+
+def test_nothing_leans_on_a_question_that_was_given_up(tiny: Services) -> None:
+    def topic_after(*asked: str) -> str:
+        for question in asked:
+            with suppress(InputError):
+                run(question, Context(), "t", tiny)
+        state = compiled(tiny).get_state({"configurable": {"thread_id": "t"}}).values
+        return str(state["topic"])
+
+    bees = "How long does a summer worker live?"
+    # It failed before it was prepared, and after; nor does one of these leave something to the other.
+    assert topic_after(QUESTION, bees, "x" * 9_000, "and in winter?") == bees
+    compiled(tiny).checkpointer.delete_thread("t")  # type: ignore[union-attr]
+    list(events(QUESTION, Context(), "t", tiny))
+    for given_up in ([bees], [bees, "x" * 9_000], ["x" * 9_000, bees]):
+        for question in given_up:
+            with suppress(InputError):
+                list(events(question, Context(review=True), "t", tiny))
+        assert topic_after(QUESTION) == QUESTION
 
 
 def test_the_prompts_version_is_raised_with_it() -> None:

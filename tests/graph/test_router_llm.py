@@ -32,6 +32,10 @@ SPEC = "openai:weak"
         ('{"tea": 0}', None),
         ('{"tea": NaN}', None),
         ("[0.5, 0.5]", None),
+        (f'{{"tea": {"9" * 400}}}', None),
+        (f'{{"tea": {"9" * 5_000}}}', None),
+        ('{"tea": 1e308, "bees": 1e308}', None),
+        (f'{{"tea": {"[" * 100_000}}}', None),
     ],
 )
 def test_only_a_stated_distribution_counts(reply: str, found: list[float] | None) -> None:

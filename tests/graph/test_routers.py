@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from core.errors import IndexFault, InputError
 from core.types import OUT_OF_SCOPE
 from graph.routers import votes
 from graph.routers.base import Router
+from graph.routers.saved import add_to_about, read_about, read_router, write_router
 from graph.routers.similarity import SimilarityRouter
 from retrieval.encoder import Encoder, Vectors
 from retrieval.vectors import FaissStore
@@ -290,3 +292,23 @@ def test_left_out_scores_are_those_of_a_fit_without_the_example(
 def test_an_unknown_method_is_refused(encoder: Encoder) -> None:
     with pytest.raises(InputError, match="Expected a method of similarity among kernel, neighbours, centroids; got 'magic'"):
         SimilarityRouter(encoder, method="magic").fit(TEXTS, LABELS)
+
+
+def test_what_a_router_says_of_itself_is_parsed_once_until_it_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed: list[str] = []
+    read = Path.read_text
+
+    def counted(path: Path, *given: Any, **named: Any) -> str:
+        parsed.append(path.name)
+        return read(path, *given, **named)
+
+    write_router(tmp_path / "r", {"kind": "majority", "encoder": "e", "labels": ["bees"]}, {"weights": np.zeros(3)})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_text", counted)
+        assert read_about(tmp_path / "r")["labels"] == ["bees"]
+        about, arrays = read_router(tmp_path / "r", "majority", "e")
+    assert (about["labels"], arrays["weights"].tolist(), parsed) == (["bees"], [0.0] * 3, ["about.json"])
+    add_to_about(tmp_path / "r", labels=["tea"])
+    assert read_router(tmp_path / "r", "majority", "e")[0]["labels"] == ["tea"]
+    write_router(tmp_path / "r", {"kind": "majority", "encoder": "e", "labels": ["owl"]}, {"weights": np.zeros(3)})
+    assert read_about(tmp_path / "r")["labels"] == ["owl"]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from core.settings import ROOT, Settings
+from core.types import NO_ANSWER, Notice
 from experts.discovery import discover, out_of_scope
 from graph.fitted import unfitted
 from graph.safety import Match
@@ -145,6 +146,21 @@ def test_a_new_example_is_learnt_and_the_old_weights_go(own_experts: Settings) -
     (own_experts.experts_dir / "tea" / "safety.csv").write_text(rows)
     assert score() > max(before, 0.6)
     assert len(list((own_experts.indexes_dir / ".router").glob("safety-*"))) == 1
+
+
+@pytest.mark.parametrize("review", [False, True])
+def test_the_notice_is_that_of_the_rule_also_where_another_expert_has_one_of_that_name(
+    own_experts: Settings, table: Callable[..., Table], review: bool
+) -> None:
+    for expert, rule in (("bees", "allergic-sting"), ("tea", "scald")):
+        card = own_experts.experts_dir / expert / "expert.toml"
+        card.write_text(card.read_text().replace(f'name = "{rule}"', 'name = "emergency"'))
+    t = table([], [NO_ANSWER], experts_dir=own_experts.experts_dir, indexes_dir=own_experts.indexes_dir)
+    answer = t.ask("I spilled boiling tea over my arm", review=review)
+    burn = "Cool a burn under running water for twenty minutes, and see a doctor if it is large or blistered."
+    assert (answer.answer, answer.notices) == (f"**{burn}**", [Notice("safety", burn)])
+    assert answer.escalation is not None
+    assert answer.escalation.reason == "safety: emergency"
 
 
 def test_without_rules_nothing_is_learnt(own_experts: Settings) -> None:

@@ -163,7 +163,7 @@ def test_only_the_conversation_is_checkpointed(table: Make) -> None:
     t = table([GOOD])
     t.ask(thread="t")
     values = compiled(t.services).get_state({"configurable": {"thread_id": "t"}}).values
-    assert set(values) == {"messages", "summary", "question", "topic", "route", "answer"}
+    assert set(values) == {"messages", "summary", "question", "asked", "topic", "route", "answer"}
     assert [(m.type, m.text) for m in values["messages"]] == [("human", QUESTION), ("ai", f"{GOOD} [1]")]
 
 

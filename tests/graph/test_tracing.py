@@ -36,6 +36,21 @@ def collector(monkeypatch):
         close()
 
 
+def test_the_provider_of_an_application_is_used_and_left_open(table, monkeypatch):
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    taken, applications = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    applications.add_span_processor(SimpleSpanProcessor(taken))
+    monkeypatch.setattr("opentelemetry.trace.get_tracer_provider", lambda: applications)
+    table([GOOD], otlp=True).ask()
+    close()
+    with applications.get_tracer("its own").start_as_current_span("after"):
+        pass
+    assert [span.name for span in taken.get_finished_spans()][-2:] == ["invoke_workflow switchyard", "after"]
+
+
 def test_each_node_and_model_call_is_a_span_in_its_place(table, collector):
     answer = table([BAD, BAD], [GOOD], otlp=True).ask(thread="t1")
     close()

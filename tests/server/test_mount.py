@@ -123,6 +123,17 @@ def test_what_is_not_for_keys_is_refused(on: Open) -> None:
     assert chat(on.carl, QUESTION).status_code == 200
 
 
+def test_a_key_names_no_model_but_those_that_are_set(on: Open) -> None:
+    for model in ("auto", "superior", "local:reader", None):
+        answered = on.ann.post("/runs/wait", json=TURN | {"context": {"model": model, "expert": "tea"}})
+        assert (answered.status_code, "two minutes" in answered.text) == (200, True), model
+    for model in ("openai:gpt-5", "local:/etc", "fake:x", ["local:reader"]):
+        for said in ({"context": {"model": model}}, {"config": {"configurable": {"model": model}}}):
+            refused = on.ann.post("/runs/wait", json=TURN | said)
+            assert refused.status_code == 400, said
+            assert "Known: auto, superior, local:reader, local:deep-reader." in refused.json()["detail"]
+
+
 def test_an_mcp_client_asks(on: Open) -> None:
     def call(method: str, **params: Any) -> Any:
         headers = {"Accept": "application/json, text/event-stream"}

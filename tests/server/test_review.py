@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from graph.routers.llm import ChatRouter
 from graph.services import Services
+from llms.fake import ScriptedModel
+from store import keys
 from store.runs import thread_runs
 from tests.graph.conftest import GOOD, QUESTION, Table
+from tests.graph.test_router_kinds import LABELS, TEXTS
 from tests.server.conftest import Running, chat, streamed
 
 Serve = Callable[..., Running]
@@ -34,6 +38,27 @@ def test_the_route_is_answered_and_waits_for_the_callers_word(serve: Serve, tabl
     answer = chat(on.http, "ignored", **fields(resume="accept")).json()["switchyard"]
     assert (answer["expert"], answer["outcome"], answer["thread_id"]) == ("tea", "answered", "t")
     assert [run.question for run in thread_runs(on.services.engine, "t")] == [QUESTION]
+
+
+def test_what_the_router_asked_is_paid_at_the_review_and_not_again(serve: Serve, table: Make) -> None:
+    router = ScriptedModel(replies=['{"tea": 1}'])
+    t = table([GOOD], models={"openai:router": router, "openai:toll": ScriptedModel(replies=[GOOD])}, inferior="openai:toll", router="llm")
+    services, home = t.services, t.services.settings.home
+    ChatRouter(services.encoder, model="openai:router", ask=services.ask).fit(TEXTS, LABELS).save(home / "routers" / "llm")
+    (home / "prices.toml").write_text("".join(f'["openai:{name}"]\ninput = 0\noutput = 1000000\n' for name in ("router", "toll")))
+    on = serve(services)
+    client = on.asking(on.key("ann", budget_usd=100.0))
+    body = chat(client, QUESTION, **fields(review=True)).json()
+    assert [(use["model"], use["cost_usd"]) for use in body["switchyard"]["models"]] == [("openai:router", 2.0)]
+    assert (body["switchyard"]["cost_usd"], body["usage"]["completion_tokens"]) == (2.0, 2)
+    assert [key.spent_usd for key in keys.listed(services.engine)] == [2.0]
+
+    answer = chat(client, QUESTION, **fields(resume="accept")).json()["switchyard"]
+    assert ([use["model"] for use in answer["models"]], answer["cost_usd"]) == (["openai:toll"], 8.0)
+    assert [key.spent_usd for key in keys.listed(services.engine)] == [10.0]
+    said = client.get("/metrics").text
+    assert 'switchyard_cost_usd_total{model="openai:router"} 2.0' in said
+    assert 'switchyard_turns_total{expert="tea",outcome="answered"} 1.0' in said
 
 
 def test_streamed_it_is_the_same(serve: Serve, tiny: Services) -> None:

@@ -113,7 +113,7 @@ def _log_likelihood(of: Confidence, rated: Ratings) -> Floats:
 
 def _calibration_error(services: Services, serving: Confidence, fresh: Confidence, progress: Progress) -> Comparison:
     """Less the expected calibration error of both on the frozen set: higher is better, as everywhere in the gate."""
-    free = Services(services.settings, load=lambda spec, settings, encoder: load_model(READER, settings, encoder))
+    free = Services(services.settings, load=lambda spec, settings, reader: load_model(READER, settings, reader))
     total = sum(len(expert.questions("dev")) for expert in free.experts.values())
     advance: Callable[[int], None] = progress("Answering the frozen set", total)
     rows: list[Case] = cases(free, ["dev"], lambda: advance(1), kinds=FROZEN_KINDS)

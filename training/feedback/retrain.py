@@ -12,6 +12,7 @@ from typing import Any
 from core.files import write_json, write_whole
 from evaluation.results import Progress, silent
 from graph.learnt import Recalibration, read_recalibration, router_identity
+from graph.promise import broken_promise
 from graph.routers.corrected import Corrections
 from graph.services import Services
 from graph.versions import CONFIDENCE, EVALUATION, NAME, ROUTER, UTTERANCES, adopt_files, packed, unpacked
@@ -30,7 +31,7 @@ def retrain(services: Services, progress: Progress = silent) -> Version:
     """Fit router and confidence with all feedback; each goes into service only where it is better. Gives the version made.
 
     Its report: feedback (rows), left_out {reason: rows}, and for `router` and `confidence`: promoted, objections, comparisons, and how many
-    rows were learnt from. Raises IndexFault, StoreError.
+    rows were learnt from; promise: see `graph.promise`, of what is in service then. Raises IndexFault, StoreError.
     """
     engine = services.engine
     adopt_files(engine, services.settings.home)
@@ -45,13 +46,15 @@ def retrain(services: Services, progress: Progress = silent) -> Version:
     compared, against = confidence.judged(services, recalibrated, rated.where(rated.judges), progress)
     if routing.contradicted:
         left_out["not borne out by what lies near it"] = routing.contradicted
+    better = routing if not routing.objections else None, recalibrated if not against else None
+    serving = recalibrated.applied(services.shipped_confidence) if better[1] else services.confidence
     report = {
         "feedback": len(given),
         "left_out": left_out,
         "router": _part(routing.comparisons, routing.objections, len(routing.learnt)),
         "confidence": _part(compared, against, len(recalibrated.ids)),
+        "promise": broken_promise(services, serving),
     }
-    better = routing if not routing.objections else None, recalibrated if not against else None
     made = Version(number, before, time.time(), any(better), report)
     files = _files(bench, before, *better, judging=[row for row in rows if row.judges]) if made.promoted else None
     versions.add(engine, NAME, made, files)
@@ -91,9 +94,9 @@ def forget_deleted(services: Services, given: Sequence[Feedback]) -> None:
 def _forget(services: Services, folder: Path, there: set[str], given: Sequence[Feedback]) -> bool:
     changed = False
     if (folder / ROUTER).exists():
-        made, base = Corrections.load(folder / ROUTER, services.encoder)
+        made, base = Corrections.load(folder / ROUTER)
         if gone := {id_ for id_ in made.ids if id_} - there:
-            made.without(gone).save(folder / ROUTER, services.encoder, base)
+            made.without(gone).save(folder / ROUTER, base)
             changed = True
     found = read_recalibration(folder)
     if found and set(found.ids) - there:
@@ -124,7 +127,7 @@ def _files(
     services = bench.services
     with unpacked(b"" if before == SHIPPED else versions.files_of(services.engine, NAME, before)) as folder:
         if routing and routing.corrections:
-            routing.corrections.save(folder / ROUTER, services.encoder, router_identity(services, bench.kind))
+            routing.corrections.save(folder / ROUTER, router_identity(services, bench.kind))
             _write_rows(folder / UTTERANCES, [_row(row) for row in routing.learnt])
             _write_rows(folder / EVALUATION, [_row(row) for row in judging])
         if recalibrated:

@@ -80,7 +80,7 @@ class Bench:
 
     @cached_property
     def frozen(self) -> Rows:
-        """The shipped dev and test rows, which no training touches."""
+        """The shipped dev and test rows, which no router has learnt from; a trained one was calibrated on dev."""
         return self.rows("the frozen set", *held_out_examples(self.services.experts, self.services.settings.experts_dir, "dev", "test"))
 
     @cached_property
@@ -157,6 +157,7 @@ def fit(bench: Bench, rows: Sequence[Correction], vectors: Vectors) -> Correctio
     moves = moves_to(said, bench.probabilities("Routing the corrections", [row.text for row in rows]))
     return Corrections(
         bench.labels,
+        bench.services.encoder.fingerprint,
         [row.id for row in rows] + [""] * len(around),
         np.concatenate([vectors, bench.shipped_vectors[around]]),
         np.concatenate([moves, np.zeros((len(around), len(bench.labels)))]),
