@@ -61,7 +61,7 @@ def read_recalibration(folder: Path) -> Recalibration | None:
 
 
 def router_identity(services: Services, kind: str) -> str:
-    """Changes whenever the trained router of `kind` does. Raises OSError, ValueError or KeyError when it is saved nowhere."""
+    """Changes whenever the trained router of `kind` does. Raises OSError, ValueError, KeyError or TypeError when it is saved nowhere."""
     folder = services.trained.folder(kind)
     about = read_about(services.router_folder if kind == "similarity" and not folder.exists() else folder)
     weights = {name: digest for name, digest in about["checksums"].items() if name.endswith(".onnx")}
@@ -122,18 +122,20 @@ class Learnt:
         return kept[1]
 
     def corrections(self, kind: str) -> Corrections | None:
-        """Those in service of the trained router of `kind`; None where there are none, or none of it as it is now."""
+        """Those in service of the trained router of `kind`; None where there are none, or none of it and of the encoder as they are now."""
         with self._unpacked() as folder:
             if folder is None or not (folder / ROUTER).exists():
                 return None
-            found, made_for = Corrections.load(folder / ROUTER, self._services.encoder)
+            found, made_for = Corrections.load(folder / ROUTER)
         try:
-            if made_for == router_identity(self._services, kind):
-                return found
-        except (OSError, ValueError, KeyError):
+            same_router = made_for == router_identity(self._services, kind)
+        except (OSError, ValueError, KeyError, TypeError):
             return None  # a router that is saved nowhere has nothing to be corrected
+        same_encoder = found.encoder == self._services.encoder.fingerprint
+        if same_router and same_encoder:
+            return found
         if kind == self._services.router_kind:
-            print(STALE.format("router"), file=sys.stderr)
+            print(STALE.format("router" if same_encoder else "encoder"), file=sys.stderr)
         return None
 
     def _corrected(self, base: Router, kind: str) -> Router:

@@ -6,7 +6,7 @@ import atexit
 import hashlib
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -15,12 +15,11 @@ from weakref import WeakKeyDictionary
 from filelock import FileLock, Timeout
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from sqlalchemy.engine import make_url
 
 from core.errors import StoreError
 from graph.advisory import AdvisoryLocks, StillHeld
 from graph.services import Services
-from store.engine import file_id, opening, remedy
+from store.engine import THREADS_LOCK, file_id, opening, parsed_url, remedy
 
 if TYPE_CHECKING:
     from psycopg_pool import ConnectionPool
@@ -29,7 +28,6 @@ TURN_WAIT_S = 120.0
 _CONNECT_S = 10.0
 _SAVING = 8
 """The most connections of a process to PostgreSQL for checkpoints."""
-_SETUP_LOCK = 7426552
 _DATABASES = frozenset({"sqlite3", "psycopg", "psycopg_pool"})
 _MADE: WeakKeyDictionary[Services, BaseCheckpointSaver[str]] = WeakKeyDictionary()
 _MAKING = Lock()
@@ -97,12 +95,20 @@ def _in_postgres(given: Services) -> BaseCheckpointSaver[str]:
         def put_writes(self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = "") -> None:
             super().put_writes(config, _without_drafts(writes), task_id, task_path)
 
-    with store_faults():
+    with store_faults(), ExitStack() as undoing:
         memory = ThreadMemory(_pool(given, _SAVING, row_factory=dict_row, prepare_threshold=0))
+        undoing.callback(memory.conn.close)
+        undoing.callback(memory.locks.close)
         # Processes that meet on a new database make its tables one after the other. (A statement that waits for a lock, instead of trying
         # again and again, would hold up the building of an index.)
-        with ThreadMemory.locks.held(_SETUP_LOCK, TURN_WAIT_S):
-            memory.setup()
+        try:
+            with memory.locks.held(THREADS_LOCK, TURN_WAIT_S):
+                memory.setup()
+        except StillHeld:
+            raise StoreError(
+                "Another process is still making the tables of conversations in DATABASE_URL. Wait for it, or end it."
+            ) from None
+        undoing.pop_all()
         return memory
 
 
@@ -146,7 +152,7 @@ def store_faults() -> Iterator[None]:
 
 def _postgres(given: Services) -> bool:
     url = given.settings.database_url  # not `database`, which looks the home's path up
-    return url is not None and make_url(url.get_secret_value()).get_backend_name() == "postgresql"
+    return url is not None and parsed_url(url.get_secret_value()).get_backend_name() == "postgresql"
 
 
 def _pool(given: Services, most: int, **keywords: Any) -> ConnectionPool[Any]:
@@ -157,7 +163,7 @@ def _pool(given: Services, most: int, **keywords: Any) -> ConnectionPool[Any]:
 
 
 def _address(given: Services) -> str:
-    return make_url(given.settings.database).set(drivername="postgresql").render_as_string(hide_password=False)
+    return parsed_url(given.settings.database).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def close(given: Services) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property, partial
@@ -17,11 +17,11 @@ from core.settings import Settings, settings
 from core.types import Tier
 from experts.discovery import Expert, discover, has_out_of_scope, pick
 from experts.examples import example_files, router_files
-from experts.indexes import open_index
 from graph.confidence import Confidence
 from graph.difficulty import DifficultyRouter
 from graph.fitted import fitted_folder, fitted_safety, fitted_similarity
 from graph.learnt import Learnt
+from graph.opened import OpenIndexes
 from graph.policy import Policy, load_policy
 from graph.routers.base import Router
 from graph.routers.saved import ABOUT
@@ -47,9 +47,11 @@ if TYPE_CHECKING:
 
 # LangChain, LangGraph and SQLAlchemy take half of a short command's time: they are imported where they are used, see `opening`.
 
-RECIPE = 9
+RECIPE = 10
 """Raised whenever what the router is fitted on, or how, changes."""
 AUTO = "auto"
+KEPT_MODELS = 64
+"""At most: whoever names models may name many. The oldest goes first, and is loaded anew where it is asked again."""
 ModelLoader = Callable[[str, Settings, Reader], "BaseChatModel"]
 
 
@@ -60,7 +62,7 @@ class Services:
         self.settings = chosen or settings()
         self._load = load
         self._models: dict[str, BaseChatModel] = {}
-        self._indexes: dict[str, tuple[Hashable, Index]] = {}
+        self._open_indexes = OpenIndexes(self)
         self._lock = RLock()
         # A turn multiplies one vector with a few thousand: waking a pool of BLAS threads for that costs more than it gains.
         threadpool_limits(1, user_api="blas")
@@ -174,27 +176,23 @@ class Services:
         return pick(self.experts, name)
 
     def index(self, name: str) -> Index:
-        """An expert's index; one that was rebuilt meanwhile is opened anew, by one thread while the others still read the old one."""
-        kept = self._indexes.get(name)
-        if kept is None:
-            self._lock.acquire()
-        elif kept[0] == self.indexes.version(name) or not self._lock.acquire(blocking=False):
-            return kept[1]
-        try:
-            version = self.indexes.version(name)  # before it is opened: what is saved meanwhile is opened at the next question
-            if (kept := self._indexes.get(name)) is None or kept[0] != version:
-                index = open_index(self.expert(name), self.encoder, self.indexes)
-                self._indexes[name] = kept = (version or self.indexes.version(name), index)
-            return kept[1]
-        finally:
-            self._lock.release()
+        """An expert's index; one that was rebuilt meanwhile is opened anew, by one thread while the others still read the old one.
+
+        Raises UnknownNameError, IndexFault, DocumentError.
+        """
+        return self._open_indexes.index(name)
 
     def model(self, spec: str) -> BaseChatModel:
         """The chat model of `spec`. Raises ModelError or InputError."""
+        if found := self._models.get(spec):
+            return found
         with self._lock:
-            if spec not in self._models:
-                self._models[spec] = self._load(spec, self.settings, self.reader)
-            return self._models[spec]
+            if not (found := self._models.get(spec)):
+                found = self._load(spec, self.settings, self.reader)
+                if len(self._models) >= KEPT_MODELS:
+                    del self._models[next(iter(self._models))]
+                self._models[spec] = found
+            return found
 
     def tiers(self, name: str | None, ladder: Mapping[Tier, str] | None = None, *, pictures: bool = False) -> dict[Tier, str]:
         """The specs of both tiers for an expert, or in general. An expert's own models stay; else the turn's `ladder` wins, if any.

@@ -128,7 +128,7 @@ class SentenceTransformerEncoder:
         """Of the model's layers and the beginning of every tensor: a model that was trained further is another one."""
         digest = hashlib.sha256(f"{self._model}:{self._model.max_seq_length}".encode())
         for tensor in self._model.state_dict().values():
-            digest.update(tensor.flatten()[:256].float().numpy().tobytes())
+            digest.update(tensor.flatten()[:256].float().cpu().numpy().tobytes())
         return f"st-{Path(self.name).name}{'' if self.device == 'cpu' else '-bf16'}-{digest.hexdigest()[:12]}"
 
     @cached_property

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache, cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any, Protocol
 
 import faiss
@@ -20,6 +22,8 @@ FLAT_LIMIT = 150_000
 """Up to here an exact scan takes a few milliseconds; above it, an inverted file with 8-bit codes."""
 PROBED = 112
 """As many vectors are looked at as so many of its lists hold on average: more find more, and take longer (benchmarks.search)."""
+_ON_GPU = Lock()
+"""Held by whoever uses the GPU: faiss lets no two threads, even where both only search, and not in two indexes either."""
 Ids = NDArray[np.int64]
 Cosines = NDArray[np.float32]
 
@@ -92,16 +96,19 @@ class FaissStore:
     def search(self, vector: Vectors, k: int) -> tuple[Ids, Cosines]:
         """See `VectorStore.search`."""
         check_shape(vector, self._index.d)
-        scores, ids = self._searched.search(vector[None, :], min(k, len(self)))
+        index, alone = self._searched
+        with alone:
+            scores, ids = index.search(vector[None, :], min(k, len(self)))
         found = ids[0] >= 0
         return ids[0][found], scores[0][found]
 
     @cached_property
-    def _searched(self) -> Any:
-        """The index, or its copy on a GPU."""
+    def _searched(self) -> tuple[Any, AbstractContextManager[Any]]:
+        """The index and what to hold while it is searched; or its copy on a GPU, which only one thread at a time may use."""
         if not (gpu() and faiss.get_num_gpus()):
-            return self._index
-        return faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, self._index)
+            return self._index, nullcontext()
+        with _ON_GPU:
+            return faiss.index_cpu_to_gpu(_gpu_resources(), 0, self._index), _ON_GPU
 
     def cosines(self, ids: Ids, vector: Vectors) -> Cosines:
         """See `VectorStore.cosines`."""
@@ -113,6 +120,12 @@ class FaissStore:
         """See `VectorStore.vectors`."""
         found: Vectors = self._index.reconstruct_batch(ids)
         return found
+
+
+@cache
+def _gpu_resources() -> Any:
+    """The process's memory and streams on the GPU: each of these takes more than a gigabyte."""
+    return faiss.StandardGpuResources()
 
 
 def check_shape(vector: Vectors, dimensions: int) -> None:

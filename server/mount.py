@@ -9,8 +9,11 @@ from langgraph_sdk import Auth
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 
-from core.errors import InputError
-from graph.services import services
+from core.errors import InputError, UnknownNameError
+from core.types import Tier
+from graph.services import Services, services
+from graph.state import AUTO
+from llms.registry import configured
 from server.access import Caller, admit
 from server.app import create_app
 from server.errors import Refused
@@ -61,9 +64,9 @@ async def assistants(ctx: Auth.types.AuthContext, value: Any) -> bool:
 @auth.on.threads
 async def threads(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any] | bool:
     """Each sees their own; a run is its caller's, whatever its context says."""
-    if ctx.action == "create_run" and (kind := (value["kwargs"].get("context") or {}).get("router")):
+    if ctx.action == "create_run":
         try:
-            await asyncio.to_thread(lambda: check_ready(services(), str(kind)))
+            await asyncio.to_thread(lambda: _check(services(), value["kwargs"], keyed=ctx.user.identity != LOCAL))
         except (Refused, InputError) as error:
             raise Auth.exceptions.HTTPException(400, str(error)) from None
     if ctx.user.identity == LOCAL:
@@ -78,6 +81,18 @@ async def threads(ctx: Auth.types.AuthContext, value: Any) -> dict[str, Any] | b
             raise Auth.exceptions.HTTPException(403, "The server calls no address for a key: leave webhook out, and read the run.")
         _sign(value, {**owner, "key_id": ctx.user["key_id"]})
     return owner
+
+
+def _check(shared: Services, run: Any, *, keyed: bool) -> None:
+    """Raises Refused or InputError for a router that is not ready; and for a key's model, which costs money or memory, that nobody set."""
+    asked = {**(run["config"].get("configurable") or {}), **(run.get("context") or {})}
+    if kind := asked.get("router"):
+        check_ready(shared, str(kind))
+    if keyed and (model := asked.get("model")):
+        tiers = [spec for name in (None, *shared.experts) for spec in shared.tiers(name).values()]
+        usable = [spec for spec, problem in configured(shared.settings, *tiers) if problem is None]
+        if model not in (known := [AUTO, str(Tier.SUPERIOR), *usable]):
+            raise UnknownNameError("model", str(model), known)
 
 
 def _sign(run: Any, caller: dict[str, str]) -> None:

@@ -36,7 +36,10 @@ from store.turnstile import Turnstile
 
 SCHEMA_VERSION = 1
 _WRITER_WAIT_S = 30.0
-_LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT pg_advisory_xact_lock(7426551)"}
+SCHEMA_LOCK, LEDGER_LOCK, THREADS_LOCK = range(7426551, 7426554)
+"""The numbers of PostgreSQL's advisory locks: who makes the schema, who uses the ledger, who makes the tables of conversations."""
+_LOCKS = {"sqlite": "BEGIN IMMEDIATE", "postgresql": f"SELECT pg_advisory_xact_lock({SCHEMA_LOCK})"}
+_NO_URL = "DATABASE_URL: expected something like sqlite:///path.db or postgresql+psycopg://user@host/name."
 metadata = MetaData()
 schema = Table("switchyard_schema", metadata, Column("version", Integer, primary_key=True))
 runs = Table(
@@ -130,7 +133,7 @@ versions = Table(
 def engine(url: str) -> Engine:
     """The engine of `url`, its schema made where it is new. Raises StoreError when the database cannot be used."""
     try:
-        parsed = make_url(url)
+        parsed = parsed_url(url)
         if parsed.get_backend_name() == "sqlite" and parsed.database:
             return _sqlite(parsed, Path(parsed.database))
         # A connection that broke while the database was away is replaced before it is used.
@@ -140,10 +143,18 @@ def engine(url: str) -> Engine:
     except ImportError as error:
         raise StoreError(f"DATABASE_URL: its driver is not installed: {error}. Install it with pip, or name another one.") from None
     except (ArgumentError, NoSuchModuleError, ValueError):
-        raise StoreError("DATABASE_URL: expected something like sqlite:///path.db or postgresql+psycopg://user@host/name.") from None
+        raise StoreError(_NO_URL) from None
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise StoreError(f"The database cannot be used: {reason}. Check DATABASE_URL and SWITCHYARD_HOME.") from None
+
+
+def parsed_url(url: str) -> URL:
+    """The parts of a DATABASE_URL. Raises StoreError."""
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        raise StoreError(_NO_URL) from None
 
 
 @contextmanager

@@ -17,11 +17,10 @@ from filelock import FileLock, Timeout
 from sqlalchemy import Engine, func, insert, select, text, update
 
 from core.errors import StoreError
-from store.engine import calls, transaction
+from store.engine import LEDGER_LOCK, calls, transaction
 
 SENT, DONE, FAILED, UNKNOWN, DROPPED = "sent", "done", "failed", "unknown", "dropped"
 _CHUNK = 500
-_PG_LOCK = 7426552
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,13 @@ def exclusive(engine: Engine) -> Iterator[int]:
             raise busy from None
         return
     with engine.connect() as connection:
-        if not connection.execute(text(f"SELECT pg_try_advisory_lock({_PG_LOCK})")).scalar():
+        if not connection.execute(text(f"SELECT pg_try_advisory_lock({LEDGER_LOCK})")).scalar():
             raise busy
         connection.commit()
         try:
             yield _close_open(engine)
         finally:
-            connection.execute(text(f"SELECT pg_advisory_unlock({_PG_LOCK})"))
+            connection.execute(text(f"SELECT pg_advisory_unlock({LEDGER_LOCK})"))
 
 
 def _close_open(engine: Engine) -> int:

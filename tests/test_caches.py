@@ -10,7 +10,13 @@ from retrieval.reader import KEPT as READINGS_KEPT
 from retrieval.reader import RANKED, Reader
 
 SERVING = ["core", "store", "retrieval", "llms", "experts", "graph", "server"]
-LIMITS = {"retrieval.text.stem": 65_536, "graph.faithful._numbers": 512, "llms.finetuned._read": 2, "retrieval.tokens._opened": 4}
+LIMITS = {
+    "retrieval.text.stem": 65_536,
+    "graph.faithful._numbers": 512,
+    "llms.finetuned._read": 2,
+    "retrieval.tokens._opened": 4,
+    "graph.routers.saved._parsed": 2,
+}
 ONE_A_PROCESS = {
     "graph.api.compiled", "graph.api.without_memory", "store.engine.engine", "retrieval.encoder._opened", "graph.tracing.langsmith.guard",
 }  # fmt: skip

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from onnxruntime import InferenceSession
 from sqlalchemy import event
 
 from core.settings import ROOT
@@ -22,50 +23,41 @@ from graph.memory import thread_memory
 from graph.nodes.route import LOOKED_AT, find_route
 from graph.services import Services
 from graph.state import Context
+from retrieval.lexical import Lexical
 from retrieval.passages import PassageFile
+from retrieval.text import terms
+from retrieval.vectors import FaissStore
 
 QUESTION = "How long does green tea steep?"
 CANDIDATES, BYTES = 8, 2268
+SEARCHED = (3, 29, 1, 12)
 STATEMENTS = {"BEGIN": 1, "SELECT": 1, "INSERT": 3, "COMMIT": 1}
 THREADS = 2
 HELP_MODULES = 215
 
 
 class Work:
-    """What was done: runs of the encoder and of the reader, bytes of passages, threads begun, statements in both databases."""
+    """What was done: runs of text models and of the reader, bytes of passages, threads begun, statements in both databases.
+
+    Of the search: looks at a store of vectors, vectors read from one, looks at the words, and the scores of words added up.
+    """
 
     def __init__(self) -> None:
         self.encoded = self.read = self.bytes = self.threads = 0
+        self.searches = self.vectors = self.worded = self.postings = 0
         self.statements: Counter[str] = Counter()
 
-
-class CountingSession:
-    """An ONNX session that counts its runs."""
-
-    def __init__(self, session: Any, count: Callable[[], None]) -> None:
-        self._session, self._count = session, count
-
-    def run(self, *given: Any) -> Any:
-        self._count()
-        return self._session.run(*given)
+    @property
+    def searched(self) -> tuple[int, int, int, int]:
+        return self.searches, self.vectors, self.worded, self.postings
 
 
 @contextmanager
 def counted(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
     """Counts what is done meanwhile; what is remembered from before is not done again. The look at the versions, once a second, is not."""
-    work, read_passage, start_thread = Work(), PassageFile.__getitem__, threading.Thread.start
-    model, (session, tokenizer) = services.encoder._model, services.reader._network
+    work, start_thread = Work(), threading.Thread.start
+    reader = services.reader._network[0]
     memory: Any = thread_memory(services)
-
-    def encoded() -> None:
-        work.encoded += 1
-
-    def read() -> None:
-        work.read += 1
-
-    def passage(self: PassageFile, n: int) -> Any:
-        work.bytes += int(self._offsets[n + 1] - self._offsets[n])
-        return read_passage(self, n)
 
     def begin(self: threading.Thread) -> None:
         work.threads += 1
@@ -80,10 +72,9 @@ def counted(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wor
     services.learnt.serving()
     with monkeypatch.context() as patch:
         patch.setattr("graph.learnt.LOOK_S", float("inf"))
-        patch.setattr(model, "_session", CountingSession(model._session, encoded))
-        patch.setattr(services.reader, "_network", (CountingSession(session, read), tokenizer))
-        patch.setattr(PassageFile, "__getitem__", passage)
         patch.setattr(threading.Thread, "start", begin)
+        count_models(patch, work, reader)
+        count_search(patch, work)
         event.listen(services.engine, "before_cursor_execute", before)
         memory.conn.set_trace_callback(statement)
         try:
@@ -91,6 +82,46 @@ def counted(services: Services, monkeypatch: pytest.MonkeyPatch) -> Iterator[Wor
         finally:
             memory.conn.set_trace_callback(None)
             event.remove(services.engine, "before_cursor_execute", before)
+
+
+def count_models(patch: pytest.MonkeyPatch, work: Work, reader: Any) -> None:
+    """Count the runs of every ONNX session, whosever it is: of `reader`, and of all others that read a text."""
+    run_session = InferenceSession.run
+
+    def run_counted(self: Any, names: Any, feed: Any, *more: Any) -> Any:
+        work.read += self is reader
+        work.encoded += self is not reader and "input_ids" in feed
+        return run_session(self, names, feed, *more)
+
+    patch.setattr(InferenceSession, "run", run_counted)
+
+
+def count_search(patch: pytest.MonkeyPatch, work: Work) -> None:
+    """Count what is read of indexes."""
+    read_passage, search, vectors, scores = PassageFile.__getitem__, FaissStore.search, FaissStore.vectors, Lexical.scores
+
+    def passage(self: PassageFile, n: int) -> Any:
+        work.bytes += int(self._offsets[n + 1] - self._offsets[n])
+        return read_passage(self, n)
+
+    def searched(self: FaissStore, vector: Any, k: int) -> Any:
+        work.searches += 1
+        return search(self, vector, k)
+
+    def read(self: FaissStore, ids: Any) -> Any:
+        work.vectors += len(ids)
+        return vectors(self, ids)
+
+    def worded(self: Lexical, question: str) -> Any:
+        known = [self._vocabulary[term] for term in set(terms(question)) if term in self._vocabulary]
+        work.worded += 1
+        work.postings += sum(int(self._scores["indptr"][word + 1] - self._scores["indptr"][word]) for word in known)
+        return scores(self, question)
+
+    patch.setattr(PassageFile, "__getitem__", passage)
+    patch.setattr(FaissStore, "search", searched)
+    patch.setattr(FaissStore, "vectors", read)
+    patch.setattr(Lexical, "scores", worded)
 
 
 @pytest.fixture
@@ -108,8 +139,34 @@ def test_a_turn(warm, monkeypatch):
     assert work.encoded == 1, "the question once; sentences are known from the search"
     assert work.read == CANDIDATES, "every candidate once, though it is looked at three times"
     assert work.bytes == BYTES, "no passage is read but the candidates"
+    assert work.searched == SEARCHED, "the expert's documents once, and those of both experts for the router"
     assert work.statements == STATEMENTS
     assert work.threads == THREADS, "the model's, and the one in which LangGraph saves the checkpoint; nodes run in the caller's"
+
+
+def test_a_search(warm, monkeypatch):
+    monkeypatch.setattr("retrieval.index.CANDIDATES", 2)
+    index, vector = warm.index("tea"), warm.encoder.encode([QUESTION])[0]
+    with counted(warm, monkeypatch) as work:
+        found = index.candidates(QUESTION, vector)
+    read = sum(1 + len(own) for own in found.sentences)
+    assert work.searched == (1, read, 1, SEARCHED[3])
+    assert (len(found.ids), read < len(index.vectors), work.bytes) == (2, True, 0), "of two candidates the vectors, and no text"
+
+
+def test_a_turn_in_a_thread_that_there_is(warm, monkeypatch):
+    run("What is honey?", Context(), "t", warm)
+    with counted(warm, monkeypatch) as work:
+        run(QUESTION, Context(), "t", warm)
+    assert work.statements == {**STATEMENTS, "SELECT": 4}, "the checkpoint with its writes: whose it is, and to go on from it"
+
+
+def test_a_long_question(warm, monkeypatch):
+    long = f"{QUESTION} I ask because {'my grandmother left me a tin of it, ' * 13}and I like it mild."
+    assert 500 < len(long) < 600
+    with counted(warm, monkeypatch) as work:
+        run(long, Context(), None, warm)
+    assert (work.encoded, work.read, work.searches, work.worded) == (1, CANDIDATES, 3, 1), "no more than a short one"
 
 
 def test_a_turn_that_is_watched(warm, monkeypatch):

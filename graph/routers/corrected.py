@@ -31,10 +31,12 @@ TAUGHT, FLOOR = 0.96, 1e-4
 class Corrections:
     """What the regression is fitted to, n rows. ids: of the feedback, empty for shipped examples. vectors: (n, dimensions), of unit length.
 
+    encoder: the fingerprint of the one that the vectors come from.
     moves: (n, labels), what is to be added to the log-probabilities, rows sum to 0. weights: (n,), above 0: how much a row counts.
     """
 
     labels: list[str]
+    encoder: str
     ids: list[str]
     vectors: Vectors
     moves: Floats
@@ -46,7 +48,7 @@ class Corrections:
         if not any(left):
             ids, left = self.ids, []  # nothing that people said: the shipped examples that lay near it say nothing either
         kept = np.array([id_ not in ids for id_ in self.ids], bool)
-        return Corrections(self.labels, left, self.vectors[kept], self.moves[kept], self.weights[kept])
+        return Corrections(self.labels, self.encoder, left, self.vectors[kept], self.moves[kept], self.weights[kept])
 
     def votes(self) -> Floats:
         """Shape (n, labels): fitted so that the kernel's weighted sum of them is near the moves."""
@@ -54,17 +56,18 @@ class Corrections:
         found: Floats = np.linalg.solve(inside + RIDGE * np.diag(1 / self.weights), self.moves).astype(np.float64)
         return found
 
-    def save(self, folder: Path, encoder: Encoder, base: str) -> None:
+    def save(self, folder: Path, base: str) -> None:
         """Write to `folder`, whole or not at all. `base`: the identity of the router that these correct. Raises IndexFault."""
-        about = {"kind": KIND, "encoder": encoder.fingerprint, "labels": self.labels, "base": base, "ids": self.ids}
+        about = {"kind": KIND, "encoder": self.encoder, "labels": self.labels, "base": base, "ids": self.ids}
         write_router(folder, about, {"vectors": self.vectors, "moves": self.moves, "weights": self.weights})
 
     @classmethod
-    def load(cls, folder: Path, encoder: Encoder) -> tuple[Corrections, str]:
-        """What `save` wrote, and its `base`. Raises IndexFault when it is missing, broken, or of another encoder."""
-        about, arrays = read_router(folder, KIND, encoder.fingerprint)
+    def load(cls, folder: Path) -> tuple[Corrections, str]:
+        """What `save` wrote, of whichever encoder, and its `base`. Raises IndexFault when it is missing or broken."""
+        about, arrays = read_router(folder, KIND, None)
         try:
-            return cls(about["labels"], about["ids"], **{name: arrays[name] for name in ("vectors", "moves", "weights")}), about["base"]
+            parts = {name: arrays[name] for name in ("vectors", "moves", "weights")}
+            return cls(about["labels"], about["encoder"], about["ids"], **parts), about["base"]
         except (KeyError, TypeError) as error:
             raise broken(folder, KIND, error) from None
 

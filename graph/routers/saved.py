@@ -9,6 +9,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
@@ -22,7 +23,11 @@ from core.errors import IndexFault
 FORMAT = 5
 ABOUT, CARD = "about.json", "README.md"
 Arrays = dict[str, NDArray[Any]]
-_MEND = {"difficulty": "switchyard train difficulty FILE", "recommender": "switchyard train recommender FILE"}
+_MEND = {
+    "difficulty": "switchyard train difficulty FILE",
+    "recommender": "switchyard train recommender FILE",
+    "feedback": "switchyard feedback rollback",
+}
 
 
 def write_router(
@@ -56,7 +61,7 @@ def write_router(
 
 
 def read_router(folder: Path, kind: str, encoder_fingerprint: str | None) -> tuple[dict[str, Any], Arrays]:
-    """What `write_router` wrote: (about, arrays); arrays are memory-mapped. `encoder_fingerprint`: None for a router that brings its own.
+    """What `write_router` wrote: (about, arrays); arrays are memory-mapped. `encoder_fingerprint`: None: of whichever encoder.
 
     Raises IndexFault, with the command that mends it, when the folder is missing, half-written, changed, of another kind or encoder.
     """
@@ -83,8 +88,15 @@ def files_of(router: object) -> Path:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """The router's about.json. Raises OSError or ValueError."""
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    """The router's about.json, for reading only. Raises OSError, ValueError or TypeError."""
+    now = (folder / ABOUT).stat()
+    return _parsed(folder / ABOUT, now.st_mtime_ns, now.st_ino, now.st_size)
+
+
+@lru_cache(maxsize=2)
+def _parsed(path: Path, *_: int) -> dict[str, Any]:
+    # With its examples it takes thirty milliseconds, and whoever opens a router looks there first, to know what it is.
+    about = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(about, dict):
         raise TypeError(f"{ABOUT} is no JSON object")
     if about.get("format") != FORMAT:
@@ -93,7 +105,7 @@ def read_about(folder: Path) -> dict[str, Any]:
 
 
 def add_to_about(folder: Path, **more: Any) -> None:
-    """Add keys (data, metrics) to the about.json of a saved router. Raises OSError or ValueError."""
+    """Add keys (data, metrics) to the about.json of a saved router. Raises OSError, ValueError or TypeError."""
     fresh = folder / f"{ABOUT}.new"
     fresh.write_text(json.dumps(read_about(folder) | more, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     fresh.replace(folder / ABOUT)

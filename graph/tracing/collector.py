@@ -28,7 +28,7 @@ _COMPLAINTS = Once("the collector")
 
 def tracer() -> Tracer:
     """Where spans are begun. Raises ImportError without the packages of the extra `tracing`."""
-    return _provider().get_tracer(SERVICE)
+    return _provider()[0].get_tracer(SERVICE)
 
 
 @contextmanager
@@ -47,17 +47,21 @@ def within(headers: Mapping[str, str], settings: Settings) -> Iterator[None]:
 
 
 def close() -> None:
-    """Send what is left, for CLOSE_S at most; spans that end later are dropped."""
-    if _provider.cache_info().currsize:
+    """Send what is left, for CLOSE_S at most; spans that end later are dropped. An application's own provider goes on."""
+    if not _provider.cache_info().currsize:
+        return
+    provider, own = _provider()
+    _provider.cache_clear()
+    if own:
         # The exporter tries again and again for ten seconds, so it is left behind; the thread does not keep the process alive.
-        waiting = Thread(target=_provider().shutdown, name="last spans", daemon=True)
-        _provider.cache_clear()
+        waiting = Thread(target=provider.shutdown, name="last spans", daemon=True)
         waiting.start()
         waiting.join(CLOSE_S)
 
 
 @cache
-def _provider() -> TracerProvider:
+def _provider() -> tuple[TracerProvider, bool]:
+    """Where spans go, and whether it was made here."""
     from opentelemetry import trace
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -66,7 +70,7 @@ def _provider() -> TracerProvider:
 
     existing = trace.get_tracer_provider()
     if isinstance(existing, TracerProvider):  # of an application that Switchyard is a part of
-        return existing
+        return existing, False
     resource = Resource.create()
     if str(resource.attributes[SERVICE_NAME]).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: SERVICE}))
@@ -74,4 +78,4 @@ def _provider() -> TracerProvider:
     made.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     logging.getLogger(_EXPORTER).addFilter(_COMPLAINTS)
     atexit.register(close)
-    return made
+    return made, True

@@ -54,3 +54,49 @@ def test_the_encoder_in_bfloat16(minilm):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     whole = load_encoder("st", ROOT).encode([QUESTION, *(p["text"] for p in PASSAGES)])
     assert (vectors * whole).sum(1).min() > 0.999
+
+
+class OnGpu:
+    """A tensor in a GPU's memory, from where numpy takes none."""
+
+    def __init__(self, tensor):
+        self._tensor = tensor
+
+    def flatten(self):
+        return OnGpu(self._tensor.flatten())
+
+    def float(self):
+        return OnGpu(self._tensor.float())
+
+    def __getitem__(self, part):
+        return OnGpu(self._tensor[part])
+
+    def numpy(self):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first.")
+
+    def cpu(self):
+        return self._tensor
+
+
+class Weights:
+    """A model with its weights on a GPU, or not."""
+
+    max_seq_length = 256
+
+    def __init__(self, kept=lambda tensor: tensor):
+        self._kept = kept
+
+    def __str__(self):
+        return "a network"
+
+    def state_dict(self):
+        import torch
+
+        return {"weight": self._kept(torch.arange(600.0).reshape(2, 300).bfloat16())}
+
+
+def test_weights_on_a_gpu_have_the_same_fingerprint():
+    here, there = (SentenceTransformerEncoder("folder/name", device="cuda") for _ in range(2))
+    here.__dict__["_model"], there.__dict__["_model"] = Weights(), Weights(OnGpu)
+    assert there.fingerprint == here.fingerprint
+    assert there.fingerprint.startswith("st-name-bf16-")

@@ -1,7 +1,9 @@
 """One contract for every vector store: FAISS, exact and inverted, in memory and mapped, and Qdrant."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from threading import Lock
 
 import faiss
 import numpy as np
@@ -183,3 +185,42 @@ def test_a_cut_file_is_a_runtime_error(rows, tmp_path, keep):
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(RuntimeError):
         FaissStore.load(path)
+
+
+class OnGpu:
+    """An index of a GPU: a second thread that uses the GPU meanwhile gets nonsense from the real one, a fault from this."""
+
+    used = Lock()
+
+    def __init__(self, index):
+        self._index = index
+
+    def search(self, vectors, k):
+        assert self.used.acquire(blocking=False), "two threads at once"
+        try:
+            time.sleep(0.001)
+            return self._index.search(vectors, k)
+        finally:
+            self.used.release()
+
+
+def test_one_thread_at_a_time_searches_on_a_gpu_whose_memory_all_indexes_share(rows, monkeypatch):
+    made, copied = [], []
+
+    def copy(resources, device, index):
+        copied.append((resources, device))
+        return OnGpu(index)
+
+    module._gpu_resources.cache_clear()
+    monkeypatch.setattr(module, "gpu", lambda: "H200")
+    monkeypatch.setattr(faiss, "get_num_gpus", lambda: 1, raising=False)
+    monkeypatch.setattr(faiss, "StandardGpuResources", lambda: made.append(len(made)) or made[-1], raising=False)
+    monkeypatch.setattr(faiss, "index_cpu_to_gpu", copy, raising=False)
+    stores = [FaissStore.exact(rows), FaissStore.exact(rows[:100])]
+    questions = unit_rows(40, seed=14)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda n: stores[n % 2].search(questions[n], 5)[0].tolist(), range(40)))
+    assert found == [brute_force(rows if n % 2 == 0 else rows[:100], questions[n], 5)[0].tolist() for n in range(40)]
+    assert made == [0]
+    assert set(copied) == {(0, 0)}
+    module._gpu_resources.cache_clear()
