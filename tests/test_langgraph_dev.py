@@ -100,7 +100,7 @@ def test_an_answer_with_its_citation_and_a_followup_on_the_same_thread(server: t
     assert "four minutes" in second["answer"]["answer"]
     assert [m["type"] for m in second["messages"]] == ["human", "ai", "human", "ai"]
     kept = client.threads.get_state(thread)["values"]
-    assert set(kept) <= {"messages", "question", "route", "answer", "summary", "topic"}
+    assert set(kept) <= {"messages", "question", "route", "answer", "summary", "topic", "asked"}
     assert kept["answer"] == second["answer"]
 
     stored = thread_runs(engine(settings.database), thread)

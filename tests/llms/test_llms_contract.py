@@ -24,7 +24,8 @@ from llms.registry import load_model
 from retrieval.ranking import FEATURES
 from retrieval.reader import MODEL, TOKENIZER, WEIGHTS, Reader
 
-PASSAGES = [{"id": "p1", "title": "Sleep", "text": "Sleep repairs memory. Sleep also repairs muscle. Cars are red.", "source": "s", "score": 1.0}]
+TEXT = "Sleep repairs memory. Sleep also repairs muscle. Cars are red."
+PASSAGES = [{"id": "p1", "title": "Sleep", "text": TEXT, "source": "s", "score": 1.0}]
 MESSAGES: list[BaseMessage] = [
     SystemMessage("Be brief."),
     HumanMessage(tiny.QUESTION, additional_kwargs={"passages": PASSAGES, "question": "What does sleep repair?"}),
