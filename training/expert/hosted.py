@@ -40,8 +40,7 @@ def prepare(services: Services, job: Job, folder: Path) -> Estimate:
 
     Raises InputError for questions or a folder that cannot be used, and for a train.jsonl or dev.jsonl there that was not made here.
     """
-    if (folder / MANIFEST).exists() or "base" not in read_json(folder / JOB):  # an earlier version wrote no manifest
-        check_unedited(folder, FILES.values(), MANIFEST)
+    check_unedited(folder, FILES.values(), MANIFEST)
     recipe, maker = job.recipe, Maker(services, job.expert)
     advance = job.progress("Finding passages", len(job.questions["train"]) + len(job.questions["dev"]))
     train, dev = (maker.learning(job.questions[split], recipe.without, recipe.seed, advance) for split in FILES)

@@ -19,12 +19,6 @@ _PROGRESS = ("trainer_state.json", "result.json", ABOUT)
 """A folder with any of these holds work that would be missed."""
 _ASIDE = ("trial-", f"{TINY}/", PLAN)
 """What begins so is no part of the model."""
-_UNLISTED = (
-    "model.safetensors", "model-*-of-*.safetensors", "model.safetensors.index.json", "config.json", "generation_config.json",
-    "tokenizer.json", "tokenizer_config.json", "tokenizer.model", "special_tokens_map.json", "added_tokens.json", "vocab.json", "vocab.txt",
-    "merges.txt", "chat_template.jinja", "curves.png", "report/report.*", "report/*.png", "tensorboard/events.*",
-)  # fmt: skip
-"""The files of a model whose about.json, of an earlier version, does not list them."""
 _FULL = ("No space left", "os error 28", "Disk quota", "os error 122", "File too large", "os error 27", "PytorchStreamWriter failed")
 _NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 
@@ -43,8 +37,7 @@ class Output:
         Raises InputError where there is one and `resume` was not asked for, where it belongs to other settings, or where DIR holds
         something that is no model of ours.
         """
-        listed = "files" in read_json(self.folder / ABOUT)
-        check_replaceable(self.folder, "expert", ours=[PLAN] if listed else [PLAN, *_UNLISTED])
+        check_replaceable(self.folder, "expert", ours=[PLAN])
         self.tidy()
         if self.partial.exists():
             self._check_interrupted(resume)

@@ -93,10 +93,6 @@ def test_files_of_the_users_are_refused_before_any_passage_is_sought(
     (tmp_path / "train.jsonl").write_bytes(made + b"{}\n")
     with pytest.raises(InputError, match=r"train\.jsonl was edited, or not made here"):
         prepare(tiny, large, tmp_path)
-    # An earlier version wrote a job, and no manifest.
-    (tmp_path / "manifest.json").unlink()
-    prepare(tiny, large, tmp_path)
-    assert (tmp_path / "train.jsonl").read_bytes() == made
 
 
 def test_ctrl_c_leaves_the_job_running_and_resume_follows_it(tiny: Services, large: Job, tmp_path: Path) -> None:

@@ -43,27 +43,14 @@ def test_a_model_lists_its_files_and_the_next_one_takes_its_place(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == ["tea"]
 
 
-@pytest.mark.parametrize("listed", [True, False])
 @pytest.mark.parametrize("name", ["notes.txt", "README.md", "report/notes.md", "data/questions.csv"])
-def test_a_file_of_the_users_is_not_replaced_with_the_model(tmp_path: Path, name: str, listed: bool) -> None:
+def test_a_file_of_the_users_is_not_replaced_with_the_model(tmp_path: Path, name: str) -> None:
     folder = tmp_path / "tea"
     finished(folder, "first")
     for left in ("trial-1/result.json", "tiny/config.json"):
         (folder / left).unlink()
-    if not listed:  # by an earlier version
-        write(folder, {"expert": "tea"})
-        Output(folder, {}).open(resume=False)
     (folder / name).parent.mkdir(exist_ok=True)
     (folder / name).write_text("mine")
     with pytest.raises(InputError, match=rf"tea holds something else: {name}\. Choose another --output\.$"):
         Output(folder, {}).open(resume=False)
     assert (folder / name).read_text() == "mine"
-
-
-def test_a_name_that_only_earlier_versions_wrote_is_the_users_where_the_list_has_it_not(tmp_path: Path) -> None:
-    folder = tmp_path / "tea"
-    folder.mkdir()
-    (folder / "merges.txt").write_text("mine")
-    write(folder, {"expert": "tea", "files": []})
-    with pytest.raises(InputError, match=r"something else: merges\.txt\."):
-        Output(folder, {}).open(resume=False)

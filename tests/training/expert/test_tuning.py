@@ -72,9 +72,6 @@ def test_a_tuned_model_is_written_opened_and_reported(tiny: Services, job: Make,
     assert not target.with_name("tea.partial").exists()
     assert about["files"] == files_in(target)
     assert not list(target.glob("trial-*"))
-    # As an earlier version left it.
-    (target / "about.json").write_text(json.dumps({k: v for k, v in about.items() if k != "files"}))
-    Output(target, {}).open(resume=False)
     reply = FineTunedModel(folder=target, max_tokens=4).invoke([HumanMessage("How long does green tea steep?")])
     assert reply.usage_metadata is not None
     assert reply.usage_metadata["output_tokens"] <= 4
