@@ -51,7 +51,7 @@ def test_metrics_of_a_confidence_by_hand():
 def test_the_coin_knows_nothing():
     random = judge(outcomes([1, 0, 1, 1]), [Sure("confidence", np.full(4, 0.9))], "").results[-1]
     assert (random.name, random.baseline) == ("random", True)
-    assert [random.metrics[m] for m in ("auroc", "accuracy", "risk@50", "ece")] == [0.5, 0.75, 0.25, 0.5]
+    assert [random.metrics[m] for m in ("auroc", "accuracy", "risk@50", "ece")] == [0.5, 0.75, 0.25, 0.25]
 
 
 def test_the_gain_over_the_mean_log_probability_has_an_interval_of_its_own():

@@ -66,5 +66,5 @@ def kill_the_one_that_waits(pid: int, url: str, port: int) -> None:
         time.sleep(0.05)
     assert [counted(url, "switchyard_turns_running") for _ in range(6)] == [1] * 6
     waiting[0].kill()
-    waiting[0].wait(10)
+    waiting[0].wait(60)  # until its parent, which looks every few seconds, has noticed
     asking.join(30)
