@@ -25,16 +25,15 @@ class OnnxBank:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._session = open_session(path)
+        self._size = int(self._session.get_outputs()[0].shape[1])
 
     def cosines(self, vectors: Vectors) -> Vectors:
         """Shape (len(vectors), bank), for unit vectors (n, dimensions); right to about 0.01.
 
         One vector at a time: quantised together, they would depend on each other.
         """
-        found = np.empty((len(vectors), self._session.get_outputs()[0].shape[1]), np.float32)
-        for row, vector in enumerate(vectors):
-            found[row] = self._session.run(None, {"vector": vector[None]})[0]
-        return found
+        rows: list[Vectors] = [self._session.run(None, {"vector": vector[None]})[0] for vector in vectors]
+        return rows[0] if len(rows) == 1 else np.concatenate([np.empty((0, self._size), np.float32), *rows])
 
 
 def write_bank(vectors: Vectors, target: Path) -> None:

@@ -27,7 +27,7 @@ from graph.routers.base import Examples
 from graph.routers.calibration import Floats, softmax
 from graph.routers.documents import Documents, nearness
 from graph.routers.saved import Arrays, broken, data_hash, files_of, read_router, write_router
-from graph.routers.votes import EXACT_UP_TO, METHODS, distrust_of, learn, tally
+from graph.routers.votes import EXACT_UP_TO, METHODS, distrust_of, highest, learn, tally
 from retrieval.encoder import Encoder, Vectors
 from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
 
@@ -156,8 +156,7 @@ class SimilarityRouter:
     def nearest(self, text: str, k: int) -> list[Neighbour]:
         """See `Router.nearest`."""
         vector = self.encoder.encode([text])
-        rough = self._cosines(vector)[0]
-        nearest = np.argpartition(-rough, min(k, len(rough)) - 1)[:k]
+        nearest = highest(self._cosines(vector)[0], k)
         cosines = self._vectors[nearest].astype(np.float32) @ vector[0]
         found = [Neighbour(self._texts[i], self._of[i], round(float(c), 4)) for i, c in zip(nearest, cosines, strict=True)]
         return sorted(found, key=lambda neighbour: -neighbour.similarity)

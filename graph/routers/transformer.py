@@ -19,7 +19,7 @@ from graph.routers.base import Examples, class_weights
 from graph.routers.calibration import Floats, Ints
 from graph.routers.saved import broken, files_of, read_router, write_router
 from graph.routers.scored import ScoredRouter
-from graph.routers.votes import Votes, distrust_of, learn, tally
+from graph.routers.votes import Votes, distrust_of, highest, learn, tally
 from retrieval.encoder import MAX_TOKENS, Encoder, Vectors
 from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
 from retrieval.onnx_text import OnnxText
@@ -168,9 +168,7 @@ class TransformerRouter(ScoredRouter):
         if not self._texts:
             return []
         cosines = self._cosines([text])[0]
-        nearest = np.argpartition(-cosines, min(k, len(cosines)) - 1)[:k]
-        nearest = nearest[np.argsort(-cosines[nearest])]
-        return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in nearest]
+        return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in highest(cosines, k).tolist()]
 
     def _open(self, folder: Path) -> None:
         self._folder, self._text = folder, _text_model(folder)

@@ -31,6 +31,7 @@ NEAR = 5.0
 JITTER = 1e-5
 PROBES = 512
 CHUNK = 512
+BLOCK = 64
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
@@ -75,6 +76,16 @@ def tally(method: str, cosines: Vectors, votes: Floats32, sharpness: float) -> F
         nearest = np.argpartition(-near, min(NEAREST, len(near)) - 1)[:NEAREST]
         found[row] = kernel(near[nearest], NEAR) @ votes[nearest]
     return found
+
+
+def highest(values: Floats32, k: int) -> NDArray[np.intp]:
+    """Where the `k` highest of them stand, the highest first. Most are sieved out: below the k-th highest maximum of a block is none."""
+    k, blocks = min(k, len(values)), len(values) // BLOCK
+    above = np.arange(len(values))
+    if blocks > k:
+        tops = values[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
+        above = np.flatnonzero(values >= np.partition(tops, -k)[-k])
+    return above[np.argsort(-values[above], kind="stable")[:k]]
 
 
 def kernel(cosines: Vectors, sharpness: float) -> Floats32:

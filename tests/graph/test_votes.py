@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from graph.routers.votes import PROBES, Floats, distrust_of, kernel, learn
+from graph.routers.votes import PROBES, Floats, distrust_of, highest, kernel, learn
 from retrieval.encoder import Vectors
 
 SHARPNESS, RIDGE = 0.7, 0.1
@@ -34,3 +35,10 @@ def test_of_many_examples_the_left_out_scores_are_near_those_of_a_fit_without_th
     np.testing.assert_allclose(found.left_out[rows], expected, atol=0.08)
     with_own_vote = kernel(vectors[rows] @ vectors.T, SHARPNESS) @ found.votes
     assert np.abs(found.left_out[rows] - with_own_vote).mean() > 10 * np.abs(found.left_out[rows] - expected).mean()
+
+
+@pytest.mark.parametrize(("size", "k"), [(1, 5), (5, 5), (64, 1), (700, 5), (700, 11), (5_000, 20)])
+def test_the_highest_are_those_of_a_whole_ordering(size, k):
+    values = np.random.default_rng(size).normal(size=size).astype(np.float32)
+    assert highest(values, k).tolist() == np.argsort(-values, kind="stable")[:k].tolist()
+    assert highest(np.round(values), k).tolist() == np.argsort(-np.round(values), kind="stable")[:k].tolist()
