@@ -6,6 +6,7 @@ import gc
 import json
 import shutil
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,9 +47,10 @@ def fit(
     """Tune `base` in `folder`; one that was interrupted goes on, one that was finished is read. The best weights: folder/best."""
     if found := read_json(folder / RESULT):
         return Trial(**{**found, "recipe": Recipe(**found["recipe"])})
-    trainer = _trainer(base, tokenizer, train, dev, recipe, folder)
-    trainer.add_callback(_bar(what, progress))
-    trainer.train(resume_from_checkpoint=_last_checkpoint(folder / CHECKPOINTS))
+    with _curves(folder) as curves:  # left open, it would go on writing where a failed training was cleared away
+        trainer = _trainer(base, tokenizer, train, dev, recipe, folder, curves)
+        trainer.add_callback(_bar(what, progress))
+        trainer.train(resume_from_checkpoint=_last_checkpoint(folder / CHECKPOINTS))
     trainer.save_model(str(folder / BEST))
     history, best = trainer.state.log_history, trainer.state.best_global_step or trainer.state.global_step
     trial = Trial(
@@ -101,11 +103,17 @@ def draw_curves(trial: Trial, path: Path) -> None:
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
 
-def _trainer(base: str, tokenizer: Any, train: Sequence[Example], dev: Sequence[Example], recipe: Recipe, folder: Path) -> Any:
-    import torch
-    import transformers
+def _curves(folder: Path) -> AbstractContextManager[Any]:
+    """TensorBoard's writer; one process of several has it."""
     from accelerate import PartialState
     from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard")) if PartialState().is_main_process else nullcontext()
+
+
+def _trainer(base: str, tokenizer: Any, train: Sequence[Example], dev: Sequence[Example], recipe: Recipe, folder: Path, curves: Any) -> Any:
+    import torch
+    import transformers
     from transformers.integrations import TensorBoardCallback
     from trl import SFTConfig, SFTTrainer
 
@@ -149,7 +157,7 @@ def _trainer(base: str, tokenizer: Any, train: Sequence[Example], dev: Sequence[
         peft_config=None if recipe.full else _adapters(recipe),
         callbacks=[
             transformers.EarlyStoppingCallback(early_stopping_patience=recipe.patience),
-            *([TensorBoardCallback(SummaryWriter(str(folder / "tensorboard")))] if PartialState().is_main_process else []),
+            *([TensorBoardCallback(curves)] if curves else []),
         ],
     )
     trainer.remove_callback(transformers.PrinterCallback)
