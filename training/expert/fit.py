@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,7 +61,7 @@ def fit(
         dev_log=[(row["step"], row["eval_loss"]) for row in history if "eval_loss" in row],
     )
     if trainer.is_world_process_zero():
-        write_json(folder / RESULT, {**_fields(trial), "recipe": recipe.as_dict()})
+        write_json(folder / RESULT, {**asdict(trial), "recipe": recipe.as_dict()})
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
     del trainer
     gc.collect()
@@ -210,7 +209,3 @@ def _last_checkpoint(folder: Path) -> str | None:
         else:
             shutil.rmtree(path)
     return str(whole[max(whole)]) if whole else None
-
-
-def _fields(trial: Trial) -> dict[str, Any]:
-    return {name: json.loads(json.dumps(getattr(trial, name))) for name in Trial.__slots__ if name != "recipe"}

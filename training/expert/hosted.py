@@ -24,7 +24,6 @@ from training.expert.recipe import Job
 if TYPE_CHECKING:
     from openai import OpenAI
 
-PROVIDERS = ("openai",)
 JOB = "job.json"
 POLL_S = 10.0
 FAULTS = 30
