@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.errors import InputError
+from evaluation.encoding import RememberingEncoder
 from evaluation.measured import Scored
-from evaluation.recommendation import Advised, best_single, judge
-from evaluation.results import Result
-from evaluation.splits import folds
+from evaluation.recommendation import Advised, best_single, judge, unread
+from evaluation.results import Progress, Result, silent
+from evaluation.splits import FOLDS, folds
 from evaluation.tradeoff import best_worth, choices, worths
-from graph.recommender import Measured, Recommender
+from graph.recommender import LLM, Measured, Recommender
 from graph.routers.saved import add_to_about
+from graph.services import Services
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -41,6 +43,33 @@ class Compared:
         """Whether the best kind is clearly better than the best single model: at any cost, or on average at equal cost."""
         intervals = next(r for r in self.results if r.name == self.best).interval
         return any(intervals[name][0] > 0 for name in ("gain", "aiq_gain") if name in intervals)
+
+
+def train(
+    services: Services,
+    rows: Sequence[Scored],
+    measured: Measured,
+    path: Path,
+    kinds: Sequence[str],
+    *,
+    model: str | None = None,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> tuple[Recommender, Compared, list[str]]:
+    """The best of `kinds`, fitted on all rows, how they compare, and what must be said. model: asked by the kind llm. Raises InputError."""
+    made: list[Recommender] = []
+    encoder = RememberingEncoder(services.encoder, progress)
+    encoder.encode(measured.prompts)
+    advance = progress("Fitting", len(kinds) * FOLDS + 1)
+
+    def make(of: str) -> Recommender:
+        made.append(Recommender(of, encoder, seed=seed, model=model if of == LLM else None, ask=services.ask))
+        return made[-1]
+
+    compared = compare(rows, measured, path, kinds, make, lambda: advance(1))
+    fitted = make(compared.best).fit(measured)
+    advance(1)
+    return fitted, compared, unread(made, len(rows))
 
 
 def compare(

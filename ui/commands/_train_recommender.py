@@ -37,12 +37,10 @@ def recommender(
     The one in service stays where the new one is not clearly better than the best single model; --output writes the new one all the same.
     """
     from evaluation.data import parse_map
-    from evaluation.encoding import RememberingEncoder
     from evaluation.measured import as_measured, read_scored
-    from evaluation.recommendation import quick, unread
-    from evaluation.splits import FOLDS
+    from evaluation.recommendation import quick
     from graph.asked_scores import characters_to_read
-    from graph.recommender import LLM, Recommender
+    from graph.recommender import LLM
     from graph.services import services
     from llms.prices import read_prices
     from training import recommender as recipe
@@ -60,21 +58,10 @@ def recommender(
     measured, notes = as_measured(rows, read_prices(prices) if prices else None, shared.settings.home)
     if LLM in kinds and model:
         agree(model, len(rows), characters_to_read(measured.prompts, measured.models), yes=yes)
-    made: list[Recommender] = []
     with bars() as show:
-        encoder = RememberingEncoder(shared.encoder, show)
-        encoder.encode(measured.prompts)
-        advance = show("Fitting", len(kinds) * FOLDS + 1)
-
-        def make(of: str) -> Recommender:
-            made.append(Recommender(of, encoder, seed=seed, model=model if of == LLM else None, ask=shared.ask))
-            return made[-1]
-
-        compared = recipe.compare(rows, measured, data[0], kinds, make, lambda: advance(1))
-        fitted = make(compared.best).fit(measured)
-        advance(1)
+        fitted, compared, more = recipe.train(shared, rows, measured, data[0], kinds, model=model, seed=seed, progress=show)
     OUT.print(recipe.as_table(compared))
-    for note in [*notes, *unread(made, len(rows))]:
+    for note in [*notes, *more]:
         say(note)
     if not compared.pays and _stays(folder, compared.best, named=output is not None):
         return
