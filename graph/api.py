@@ -23,7 +23,7 @@ from graph.memory import one_turn_at_a_time, store_faults, thread_memory
 from graph.review import ACCEPT, check
 from graph.services import Services, services
 from graph.state import Context
-from graph.telling import Event, Play, Tell, listening, told, unheard
+from graph.telling import Event, Play, Tell, heard, told, unheard
 
 Choose = Callable[[dict[str, Any]], str]
 """What the user makes of a `graph.review.proposal`."""
@@ -180,15 +180,18 @@ def _check_owner(metadata: Mapping[str, Any] | None, context: Context) -> None:
 
 def _played(graph: Compiled, asked: Any, config: RunnableConfig | None, context: Context, control: RunControl, tell: Tell) -> Event:
     """Run the graph to its end in this thread, node after node."""
-    last: Event = {}
     # durability "exit" writes one checkpoint, when the turn is over: the answer is handed over only after it.
     options: dict[str, Any] = {"durability": "exit"} if config else {}
     who = {"owner": context.owner, "key_id": context.key_id}
     watched: RunnableConfig = {**(config or {}), "metadata": {name: value for name, value in who.items() if value}}
-    with listening(tell):
+
+    def played() -> Event:
+        last: Event = {}
         for values in graph.stream(asked, watched, context=context, control=control, stream_mode="values", **options):
             last = _last(values, config) or last
-    return last
+        return last
+
+    return heard(tell, played)
 
 
 def _last(values: dict[str, Any], config: RunnableConfig | None) -> Event | None:

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar, copy_context
+from typing import TypeVar
 
 from core.types import ModelUse
 
+Result = TypeVar("Result")
 _SPENT: ContextVar[list[ModelUse]] = ContextVar("spent")
 
 
-@contextmanager
-def spending() -> Iterator[list[ModelUse]]:
-    """What this thread spends during the block."""
+def counted(work: Callable[[], Result]) -> tuple[Result, list[ModelUse]]:
+    """What the work returns, and what this thread spends in it.
+
+    It runs in a context of its own: nothing has to be undone, wherever Ctrl-C finds it.
+    """
+    context = copy_context()
     found: list[ModelUse] = []
-    token = _SPENT.set(found)
-    try:
-        yield found
-    finally:
-        _SPENT.reset(token)
+    context.run(_SPENT.set, found)
+    return context.run(work), found
 
 
 def spent(use: ModelUse) -> None:

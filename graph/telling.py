@@ -6,11 +6,10 @@ LangGraph's stream would cost four threads a turn, and two of their hand-overs a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from queue import SimpleQueue
 from threading import Semaphore, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from langgraph.config import get_stream_writer
 from langgraph.runtime import RunControl
@@ -24,6 +23,7 @@ Play = Callable[[RunControl, Tell], Event]
 
 The control's `request_drain` ends it from another thread: GraphDrained is raised.
 """
+Result = TypeVar("Result")
 _MANY = 64
 """More than can tell at once; each costs a moment when the turn ends."""
 _LISTENER: ContextVar[Tell | None] = ContextVar("listener", default=None)
@@ -34,14 +34,14 @@ def tell(event: Event) -> None:
     (_LISTENER.get() or get_stream_writer())(event)
 
 
-@contextmanager
-def listening(listener: Tell) -> Iterator[None]:
-    """Graphs that run meanwhile tell it what happens."""
-    token = _LISTENER.set(listener)
-    try:
-        yield
-    finally:
-        _LISTENER.reset(token)
+def heard(listener: Tell, work: Callable[[], Result]) -> Result:
+    """What the work returns; graphs that run in it tell the listener what happens.
+
+    It runs in a context of its own: nothing has to be undone, wherever Ctrl-C finds it.
+    """
+    context = copy_context()
+    context.run(_LISTENER.set, listener)
+    return context.run(work)
 
 
 def unheard(event: Event) -> None:

@@ -16,10 +16,9 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from core.errors import ModelError, ModelTimeoutError, SwitchyardError
-from ui.console import say
+from ui.console import INTERRUPTED, left_at_once, say
 
 COMMANDS = Path(__file__).with_name("commands")
-INTERRUPTED = 130
 
 
 class Verbs(TyperGroup):
@@ -56,7 +55,9 @@ def main(argv: list[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
     try:
-        status = get_command(app).main(arguments, prog_name="switchyard", standalone_mode=False)
+        with left_at_once():
+            command = get_command(app)
+        status = command.main(arguments, prog_name="switchyard", standalone_mode=False)
         sys.stdout.flush()
     except SwitchyardError as error:
         return _fail(_with_options(error), error.exit_status)

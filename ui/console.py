@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 # No markup: square brackets in names, documents and answers are just that.
 OUT = Console(highlight=False, markup=False, emoji=False)
 ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
 QUOTE_CHARS = 200
 SOURCE_CHARS = 120
 
@@ -39,6 +43,28 @@ def say(message: str, style: str = "") -> None:
 def print_json(value: Any) -> None:
     """One JSON document on stdout."""
     print(dumps(value, indent=2))
+
+
+@contextmanager
+def left_at_once() -> Iterator[None]:
+    """Ctrl-C in the block ends the process there and then: for what may be left anywhere, such as opening and importing.
+
+    As an exception it would wait for the threads that open, and in the midst of an import it leaves a lock that those wait for.
+    """
+
+    def leave(*_: object) -> None:
+        ERR.show_cursor()
+        say("Interrupted.")
+        os._exit(INTERRUPTED)
+
+    before = signal.getsignal(signal.SIGINT)
+    # Not where it is ignored, as in a shell's background.
+    if before is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def progress() -> Progress:

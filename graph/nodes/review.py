@@ -15,7 +15,7 @@ from graph.pictures import taken
 from graph.review import DECLINE, decided, proposal
 from graph.safety import urgent
 from graph.services import Services
-from graph.spending import spending
+from graph.spending import counted
 from graph.state import Context, State
 from graph.telling import tell
 
@@ -34,8 +34,7 @@ def review(services: Services, state: State, runtime: Runtime[Context]) -> dict[
     match = services.safety.match(services.encoder.encode([state["question"]])[0], services.policy)
     if choice != DECLINE:
         tell({"type": "route", "data": asdict(found)})
-    with spending() as spent:
-        onward = onwards(services, {**state, "pictures": pictures}, found, context)
+    onward, spent = counted(lambda: onwards(services, {**state, "pictures": pictures}, found, context))
     return {
         **onward,
         "spent": spent,

@@ -17,7 +17,7 @@ from graph.recommendation import ladder
 from graph.safety import urgent
 from graph.services import Services
 from graph.smalltalk import small_talk
-from graph.spending import spending
+from graph.spending import counted
 from graph.state import AUTO, Context, Ladder, State
 from graph.summary import recalled
 from graph.telling import tell
@@ -29,8 +29,8 @@ LOOKED_AT = 2
 
 def route(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
     """Find where it goes on, and what models took for it: a router, and what chooses models, may ask one."""
-    with spending() as spent:
-        return {**_routed(services, state, runtime.context or Context()), "spent": spent}
+    found, spent = counted(lambda: _routed(services, state, runtime.context or Context()))
+    return {**found, "spent": spent}
 
 
 def _routed(services: Services, state: State, context: Context) -> dict[str, Any]:

@@ -251,6 +251,24 @@ def test_ctrl_c_leaves_whole_lines_and_the_next_run_goes_on(switchyard, tmp_path
     assert 0 < len(done) < 400
 
 
+def test_ctrl_c_while_everything_is_opened_ends_the_command_at_once(switchyard, tmp_path):
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
+    slow = "import time; from graph.services import Services; Services._open = lambda self: (print('opening', flush=True), time.sleep(600))"
+    command = f"{slow}; import sys; from ui.cli import main; sys.exit(main(['ask', '--input', {source!r}, '--output', 'none.jsonl']))"
+    child = subprocess.Popen(
+        [sys.executable, "-c", command],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert child.stdout.readline() == "opening\n"
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out, err) == (130, "", "Interrupted.\n")
+
+
 def test_an_answer_imports_no_more_than_it_needs_and_leaves_no_log_of_sqlite_behind(switchyard, tiny_settings):
     check = f"print([name for name in {UNNEEDED!r} if name in sys.modules]); print(len(sys.modules))"
     done = subprocess.run(

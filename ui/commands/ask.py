@@ -11,7 +11,7 @@ import typer
 from core.errors import InputError, UnknownNameError
 from core.files import make_home
 from core.pictures import open_pictures
-from ui.console import ERR, print_answer, print_json, step
+from ui.console import ERR, left_at_once, print_answer, print_json, step
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -56,7 +56,7 @@ def ask(
 
     shared = services()
     make_home(shared.settings.home)
-    with shared.opening():
+    with left_at_once(), shared.opening():
         import graph.api  # noqa: F401  # LangGraph and SQLAlchemy, which the opening does not wait for
     from graph.state import Context
 
