@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -27,7 +28,7 @@ class Trained:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._lock = RLock()
-        self._open: dict[str, tuple[int, Router]] = {}
+        self._open: dict[str, tuple[tuple[int, ...], Router]] = {}
 
     def router(self, kind: str) -> Router:
         """The router of `kind`: the user's own, else the shipped one; `similarity`, where none was trained, fits itself.
@@ -35,13 +36,14 @@ class Trained:
         One that was trained again meanwhile is opened anew.
         Raises UnknownNameError; IndexFault when it is not trained, or not for these experts.
         """
-        folder = self.folder(check_kind(kind))
-        if kind == "similarity" and not folder.exists():
-            return self._services.similarity
+        found = self._written(check_kind(kind))
         with self._lock:
             kept = self._open.get(kind)
-            if kept is None or written(folder / ABOUT) != kept[0]:
-                self._open[kind] = kept = (written(folder / ABOUT), self._opened(kind, folder))
+            if kept is None or found != kept[0]:
+                folder = self.folder(kind)
+                if kind == "similarity" and not folder.exists():
+                    return self._services.similarity
+                self._open[kind] = kept = (found, self._opened(kind, folder))
             return kept[1]
 
     @cached_property
@@ -59,6 +61,11 @@ class Trained:
         chosen = self._services.settings
         own, shipped = (root / "routers" / kind for root in (chosen.home, chosen.artifacts_dir))
         return own if own.exists() or not shipped.exists() else shipped
+
+    def _written(self, kind: str) -> tuple[int, ...]:
+        """When both were last written. Every question asks: a `Path` would take several times as long."""
+        chosen = self._services.settings
+        return tuple(written(f"{root}/routers/{kind}/{ABOUT}") for root in (chosen.home, chosen.artifacts_dir))
 
     @cached_property
     def labels(self) -> set[str]:
@@ -103,9 +110,9 @@ class Trained:
         return {"documents": services.documents} if kind == "similarity" else {}
 
 
-def written(path: Path) -> int:
+def written(path: str) -> int:
     """When a file was last written, in nanoseconds; 0 where there is none."""
     try:
-        return path.stat().st_mtime_ns
+        return os.stat(path).st_mtime_ns  # noqa: PTH116
     except OSError:
         return 0

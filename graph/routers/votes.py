@@ -31,7 +31,7 @@ NEAR = 5.0
 JITTER = 1e-5
 PROBES = 512
 CHUNK = 512
-BLOCK = 64
+COLUMN = 64
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
 
@@ -79,11 +79,12 @@ def tally(method: str, cosines: Vectors, votes: Floats32, sharpness: float) -> F
 
 
 def highest(values: Floats32, k: int) -> NDArray[np.intp]:
-    """Where the `k` highest of them stand, the highest first. Most are sieved out: below the k-th highest maximum of a block is none."""
-    k, blocks = min(k, len(values)), len(values) // BLOCK
+    """Where the `k` highest of them stand, the highest first. Most are sieved out: what is below k columns' maxima is none."""
+    k, columns = min(k, len(values)), len(values) // COLUMN
     above = np.arange(len(values))
-    if blocks > k:
-        tops = values[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
+    if columns > k:
+        # Rows are compared whole, many numbers at once.
+        tops = values[: columns * COLUMN].reshape(COLUMN, columns).max(axis=0)
         above = np.flatnonzero(values >= np.partition(tops, -k)[-k])
     return above[np.argsort(-values[above], kind="stable")[:k]]
 
