@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -95,7 +95,7 @@ class Settings(BaseModel):
         """SQLAlchemy's URL of the store."""
         if self.database_url:
             return self.database_url.get_secret_value()
-        return f"sqlite:///{self.home.resolve() / 'switchyard.db'}"
+        return f"sqlite:///{quote(str(self.home.resolve() / 'switchyard.db'))}"
 
 
 _FROM_ENV = {

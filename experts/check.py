@@ -120,9 +120,9 @@ def _problem(key: str, document: Document | None) -> str | None:
 
 
 def _collisions(utterances: Sequence[str], others: Sequence[tuple[str, str]], encoder: Encoder) -> list[Pair]:
+    if not utterances or not others:
+        return []  # those of others are many: they are not encoded for nothing
     vectors, elsewhere = encoder.encode(utterances), encoder.encode([text for text, _ in others])
-    if not others:
-        return []
     nearest = zip(utterances, _nearest(vectors, elsewhere), strict=True)
     return _above(COLLISION_AT, (Pair(text, *others[n], round(cosine, 4)) for text, (n, cosine) in nearest))
 

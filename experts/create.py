@@ -38,7 +38,7 @@ def create_expert(
     """
     check_name(name)
     if (experts / name).exists():
-        raise InputError(f"{experts / name} exists already: choose another name, or remove the folder first.")
+        raise _taken(experts / name)
     title = title or name.replace("-", " ").replace("_", " ").capitalize()
     description = description or f"Questions about {title.lower()}."
     items = _items(questions)
@@ -62,8 +62,15 @@ def create_expert(
             load_expert(folder)
             folder.replace(experts / name)
     except OSError as error:
+        if (experts / name).exists():  # another process was quicker
+            raise _taken(experts / name) from None
         raise InputError(f"Cannot write {experts / name}: {error.strerror}. Set SWITCHYARD_EXPERTS to a writable folder.") from None
     return load_expert(experts / name)
+
+
+def _taken(folder: Path) -> InputError:
+    unfinished = f"if it was stopped before its index was built, run: switchyard index {folder.name}"
+    return InputError(f"{folder} exists already: choose another name, or remove the folder first; {unfinished}")
 
 
 def _items(questions: Path | None) -> list[Item]:

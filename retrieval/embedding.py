@@ -54,17 +54,37 @@ def _encode_in(pool: ProcessPoolExecutor, opener: Callable[[], Encoder], groups:
     # Ctrl-C goes to every process of the terminal. The workers inherit the mask and leave it to this process to stop them. The standard
     # library's tracker of resources would take the mask off again, were it started with the first of them.
     ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with _masked():
         found = pool.map(partial(_encode, opener), groups, chunksize=_AT_ONCE)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     try:
         yield from found
     except BrokenProcessPool:
         raise IndexFault(
             "A process that encodes passages was killed; nothing was written. Is there enough memory? Run it again with fewer --workers."
         ) from None
+
+
+@contextmanager
+def _masked() -> Iterator[None]:
+    """Ctrl-C is masked in the block, and heard at its end.
+
+    A mask is one thread's: another of this process takes the signal instead, and Python raises it in the main one all the same. A worker
+    that is half started by then would complain.
+    """
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    holds = callable(handler) and threading.current_thread() is threading.main_thread()
+    if holds:
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if holds:
+            signal.signal(signal.SIGINT, handler)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _encode(opener: Callable[[], Encoder], texts: Texts) -> Vectors:

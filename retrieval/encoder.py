@@ -6,7 +6,9 @@ Model: sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0), as carried by the pa
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -223,7 +225,8 @@ def exported_model(folder: Path, precision: str) -> Path:
                 done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent.parent)
                 if done.returncode:
                     last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-                    raise IndexFault(f"The text encoder could not be exported: {last}. Run: pip install torch==2.13.0 onnx")
+                    remedy = "Free some disk." if os.strerror(errno.ENOSPC) in last else "Run: pip install torch==2.13.0 onnx"
+                    raise IndexFault(f"The text encoder could not be exported: {last}. {remedy}")
     except OSError as error:
         raise IndexFault(f"Cannot write {folder}: {error.strerror}. Set SWITCHYARD_INDEXES to a writable folder.") from None
     return path

@@ -26,7 +26,7 @@ Half = NDArray[np.float16]
 class KeptEncoder:
     """`encoder`, whose vectors, in half precision, are kept in `folder`. New texts are encoded on all cores.
 
-    A broken file is made anew; where the folder cannot be written, nothing is kept.
+    A broken file is made anew; where the folder cannot be written, nothing new is kept.
     """
 
     def __init__(self, encoder: Encoder, folder: Path) -> None:
@@ -54,6 +54,7 @@ class KeptEncoder:
                 if self._add(known, asked):
                     self._write(known if len(known) <= MOST else {digest: known[digest] for digest in asked})
         except OSError:
+            known = known or self._read()  # what cannot be locked may still be read
             self._add(known, asked)
         found: Vectors = np.array([known[digest] for digest in digests], np.float32).reshape(-1, self.dimensions)
         return found

@@ -146,7 +146,7 @@ def engine(url: str) -> Engine:
         raise StoreError(_NO_URL) from None
     except (SQLAlchemyError, OSError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreError(f"The database cannot be used: {reason}. Check DATABASE_URL and SWITCHYARD_HOME.") from None
+        raise StoreError(f"The database cannot be used: {reason}. {remedy(reason)}") from None
 
 
 def parsed_url(url: str) -> URL:

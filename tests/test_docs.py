@@ -92,7 +92,6 @@ def at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, own_experts: Settings) -
     return go
 
 
-@pytest.mark.timeout(400)  # In a fresh checkout the first command builds the shipped experts' indexes.
 @pytest.mark.parametrize("guide", GUIDES, ids=named)
 def test_commands_do_what_the_guide_says(guide: Path, at: Callable[[Path], None], capsys: pytest.CaptureFixture[str]) -> None:
     at(guide)

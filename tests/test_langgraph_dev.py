@@ -60,7 +60,7 @@ def server(
     finally:
         os.killpg(process.pid, signal.SIGINT)
         try:
-            process.wait(20)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -68,10 +68,10 @@ def server(
 
 
 def wait_until_up(process: subprocess.Popen[bytes], address: str, log: Path) -> None:
-    until = time.monotonic() + 60
+    until = time.monotonic() + 150
     while time.monotonic() < until and process.poll() is None:
         try:
-            if httpx.get(f"{address}/ok", timeout=1).status_code == 200:
+            if httpx.get(f"{address}/ok", timeout=10).status_code == 200:
                 return
         except httpx.HTTPError:
             time.sleep(0.2)

@@ -34,7 +34,7 @@ def test_a_notebook_runs(path, tiny_experts, tiny_indexes, tmp_path):
     chosen = {"SWITCHYARD_EXPERTS": tiny_experts, "SWITCHYARD_INDEXES": tiny_indexes, "SWITCHYARD_HOME": tmp_path / "home"}
     binaries = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment = os.environ | binaries | {name: str(folder) for name, folder in chosen.items()}
-    done = subprocess.run([sys.executable, "run.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=150)
+    done = subprocess.run([sys.executable, "run.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr[-2000:]
     if path.stem == "inference":
         assert done.stdout.splitlines()[-1] != ""

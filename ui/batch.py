@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -55,14 +57,40 @@ def run_batch(rows: Sequence[Row], source: Path, output: Path, work: Callable[[R
         raise InputError(f"--output {output}: expected a file that a later run can go on with; that is none. Name a file.")
     if output.exists() and output.samefile(source):
         raise InputError(f"--output is the input itself ({source}): name another file.")
-    done = _done(output)
-    waiting = [row for row in rows if row.id not in done]
-    if len(waiting) < len(rows):
-        say(f"{len(rows) - len(waiting)} of {len(rows)} rows are in {output} already.")
-    askable = [row for row in waiting if _askable(row, max_chars)]
+    with _alone(output):
+        done = _done(output)
+        waiting = [row for row in rows if row.id not in done]
+        if len(waiting) < len(rows):
+            say(f"{len(rows) - len(waiting)} of {len(rows)} rows are in {output} already.")
+        askable = [row for row in waiting if _askable(row, max_chars)]
+        failed = _work_through(askable, output, work)
+    if missing := failed + len(waiting) - len(askable):
+        kind = SwitchyardError if failed else InputError
+        raise kind(f"Rows without a result: {missing} of {len(rows)}. The same command tries them again.")
+
+
+@contextmanager
+def _alone(output: Path) -> Iterator[None]:
+    """Raises InputError while another run has the output: both would answer every row. The lock ends with the process at the latest."""
+    try:
+        file = output.open("ab")
+    except OSError as error:
+        raise _unwritable(output, error) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"Another run is writing {output}: wait for it, or name another --output.") from None
+        except OSError as error:
+            raise _unwritable(output, error) from None
+        yield
+
+
+def _work_through(rows: Sequence[Row], output: Path, work: Callable[[Row], dict[str, Any]]) -> int:
+    """How many rows failed."""
     failed = 0
     with progress() as bar:
-        for row in bar.track(askable, description=output.name):
+        for row in bar.track(rows, description=output.name):
             try:
                 _append(output, {"id": row.id, **work(row)})
             except (MissingKeyError, AuthenticationFailedError):
@@ -70,9 +98,7 @@ def run_batch(rows: Sequence[Row], source: Path, output: Path, work: Callable[[R
             except ModelError as error:
                 failed += 1
                 say(f"Row {row.id!r}: {error}", style="yellow")
-    if missing := failed + len(waiting) - len(askable):
-        kind = SwitchyardError if failed else InputError
-        raise kind(f"Rows without a result: {missing} of {len(rows)}. The same command tries them again.")
+    return failed
 
 
 def _askable(row: Row, max_chars: int) -> bool:
@@ -87,11 +113,18 @@ def _askable(row: Row, max_chars: int) -> bool:
 
 
 def _append(output: Path, result: dict[str, Any]) -> None:
+    line = (json.dumps(result, ensure_ascii=False) + "\n").encode()
     try:
-        with output.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(result, ensure_ascii=False) + "\n")
+        # In one piece, as no buffer does it: Ctrl-C ends the process wherever it is.
+        with output.open("ab", buffering=0) as file:
+            while line:
+                line = line[file.write(line) :]
     except OSError as error:
-        raise InputError(f"Cannot write {output}: {error.strerror}. Name a file in a folder that can be written.") from None
+        raise _unwritable(output, error) from None
+
+
+def _unwritable(output: Path, error: OSError) -> InputError:
+    return InputError(f"Cannot write {output}: {error.strerror}. Name a file in a folder that can be written.")
 
 
 def _row(data: Any) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-import atexit
+import errno
 import gc
 import os
 import sys
@@ -16,9 +16,12 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from core.errors import ModelError, ModelTimeoutError, SwitchyardError
-from ui.console import INTERRUPTED, left_at_once, say
+from ui.console import left_at_once, say
+from ui.entry import INTERRUPTED
 
 COMMANDS = Path(__file__).with_name("commands")
+NOWHERE = Path(os.devnull)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Verbs(TyperGroup):
@@ -47,9 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line and give its exit status: 0 done, 2 bad usage or bad input, 130 interrupted, 1 anything else."""
     # The libraries' many objects stay: looking through them for garbage again and again is a sixth of a short command's time.
     gc.set_threshold(50_000, 20, 20)
-    # Nor is there any use in a last look at the end of the process, which takes longer than answering a question.
-    atexit.register(gc.freeze)
     arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if fault := _stand_in():
+        return _fail(fault, 1)
     for stream in (sys.stdout, sys.stderr):
         # A terminal or a pipe that cannot show a character shows "?" instead of stopping the command.
         if hasattr(stream, "reconfigure"):
@@ -62,9 +65,11 @@ def main(argv: list[str] | None = None) -> int:
     except SwitchyardError as error:
         return _fail(_with_options(error), error.exit_status)
     except BrokenPipeError:
-        # The reader has left (`| head`): nobody is there to be told, and Python must not try to flush again on its way out.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+        return 1  # the reader has left (`| head`): nobody is there to be told
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return _fail(f"Cannot write {error.filename or 'everything'}: {error.strerror}. Free some disk, or send the output elsewhere.", 1)
     except typer.TyperException as error:
         where = getattr(getattr(error, "ctx", None), "command_path", "switchyard")
         message = error.format_message()
@@ -82,6 +87,16 @@ def _with_options(error: SwitchyardError) -> str:
     return str(error).replace("choose another model.", "choose another model with --model.") + longer
 
 
+def _stand_in() -> str:
+    """Have what is closed read as empty and swallow what is written; a fault where the results would be lost."""
+    fault = "" if sys.stdout else "The output is closed: expected a terminal, a file or a pipe. Leave >&- out, or send it to /dev/null."
+    # In this order: each takes the lowest number that is free, its own, which else the next file would get.
+    sys.stdin = sys.stdin or NOWHERE.open()
+    sys.stdout = sys.stdout or NOWHERE.open("w")
+    sys.stderr = sys.stderr or NOWHERE.open("w")
+    return fault
+
+
 def _fail(message: str, status: int) -> int:
     say(f"Error: {message}", style="red")
     return status
@@ -94,4 +109,6 @@ def _summary(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from ui.entry import entry
+
+    entry()

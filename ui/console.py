@@ -14,6 +14,7 @@ from rich.text import Text
 from core.text import count as count
 from core.text import dumps
 from core.text import plain as plain
+from ui.entry import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 # No markup: square brackets in names, documents and answers are just that.
 OUT = Console(highlight=False, markup=False, emoji=False)
 ERR = Console(stderr=True, highlight=False, markup=False, emoji=False)
-INTERRUPTED = 130
-"""The exit status after Ctrl-C."""
 QUOTE_CHARS = 200
 SOURCE_CHARS = 120
 
@@ -47,9 +46,10 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def left_at_once() -> Iterator[None]:
-    """Ctrl-C in the block ends the process there and then: for what may be left anywhere, such as opening and importing.
+    """Ctrl-C in the block ends the process there and then: for what may be left anywhere, such as opening, importing and rows of a file.
 
-    As an exception it would wait for the threads that open, and in the midst of an import it leaves a lock that those wait for.
+    As an exception it would wait for the threads that open, and in the midst of an import it leaves a lock that those wait for; SQLAlchemy
+    logs one that meets it as it takes a connection back, and in a weak reference's callback Python drops it.
     """
 
     def leave(*_: object) -> None:

@@ -59,6 +59,21 @@ def test_dead_references_and_unreadable_files_are_found(own_experts, encoder, te
     assert not found.ok
 
 
+def test_where_an_expert_has_no_utterances_those_of_others_are_not_encoded(own_experts, encoder, tea):
+    class Counting:
+        fingerprint, dimensions = encoder.fingerprint, encoder.dimensions
+        asked = 0
+
+        def encode(self, texts):
+            self.asked += len(texts)
+            return encoder.encode(texts)
+
+    (tea / "utterances.csv").write_text("text,split\n")
+    counting = Counting()
+    found = checked(own_experts, counting)
+    assert (found.utterances, found.collisions, found.near_duplicates, counting.asked) == (0, [], [], 0)
+
+
 def test_missing_sources_and_collisions_alone_are_for_a_person_to_judge(own_experts, encoder, tea):
     append(tea / "utterances.csv", "how is honey made!,train\n")
     (tea / "corpus" / "bare.md").write_text("Nobody says where this is from.\n")

@@ -1,6 +1,7 @@
 import pytest
 
 from core.errors import DocumentError, InputError
+from experts import create
 from experts.create import create_expert
 from experts.discovery import load_expert
 
@@ -49,6 +50,27 @@ def test_documents_that_cannot_be_used_leave_nothing_behind(tmp_path, content, e
     with pytest.raises(error, match=message):
         create_expert(tmp_path / "experts", "sailing", docs)
     assert list((tmp_path / "experts").iterdir()) == []
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_name_that_is_taken_names_the_ways_on(tmp_path, docs, monkeypatch, meanwhile):
+    taken = tmp_path / "experts" / "sailing"
+
+    def take(_=None):
+        taken.mkdir(parents=True)
+        (taken / "expert.toml").write_text("theirs")
+
+    if meanwhile:
+        monkeypatch.setattr(create, "load_expert", take)
+    else:
+        take()
+    with pytest.raises(InputError) as caught:
+        create_expert(tmp_path / "experts", "sailing", docs)
+    assert str(caught.value) == (
+        f"{taken} exists already: choose another name, or remove the folder first; "
+        "if it was stopped before its index was built, run: switchyard index sailing"
+    )
+    assert ([p.name for p in taken.parent.iterdir()], (taken / "expert.toml").read_text()) == (["sailing"], "theirs")
 
 
 def test_all_broken_documents_are_named_where_they_are(tmp_path, docs):

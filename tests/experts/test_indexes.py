@@ -228,7 +228,7 @@ def test_a_reader_never_meets_a_half_written_index(tea, folder, indexes, encoder
         assert builder.stdout.readline() == "ready\n"  # its imports must not use up the time below
         builder.stdin.write("\n")
         builder.stdin.flush()
-        written, until = set(), time.monotonic() + 5
+        written, until = set(), time.monotonic() + 60
         while len(written) < 20 and time.monotonic() < until:
             assert top(load(folder / "tea"), encoder) == first
             written.add((folder / "tea" / "rows.npy").stat().st_mtime_ns)

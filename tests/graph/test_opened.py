@@ -15,7 +15,7 @@ from graph import opened, services
 from graph.services import Services
 from llms.fake import ScriptedModel
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

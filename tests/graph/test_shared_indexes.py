@@ -110,13 +110,13 @@ def test_while_one_thread_opens_the_new_index_the_others_read_the_old_one(machin
 
     def slow(name):
         opening.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return load(name)
 
     monkeypatch.setattr(services.indexes, "load", slow)
     opener = threading.Thread(target=services.index, args=("tea",))
     opener.start()
-    assert opening.wait(20)
+    assert opening.wait(60)
     assert services.index("tea") is old
     go_on.set()
     opener.join()

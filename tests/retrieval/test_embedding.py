@@ -4,7 +4,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -88,6 +90,31 @@ def test_ctrl_c_is_for_the_first_process_alone():
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
+def test_ctrl_c_while_the_processes_start_is_heard_when_they_have(monkeypatch):
+    """Another thread of this process takes the signal that this one masks, and Python raises it here."""
+    started, over, start = [], threading.Event(), ProcessPoolExecutor._spawn_process
+    other = threading.Thread(target=over.wait, args=(60,))
+
+    def interrupted(pool):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        start(pool)
+        started.append(1)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "_spawn_process", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt), encoding(WordEncoder, 2) as encode:
+            list(encode(GROUPS))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+        over.set()
+        other.join()
+    assert started == [1, 1]
+
+
 def alive(pid):
     try:
         return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
@@ -101,7 +128,12 @@ def test_no_process_is_left_behind(sent, status, tmp_path):
     (tmp_path / "busy.py").write_text(BUSY)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     parent = subprocess.Popen(
-        [sys.executable, tmp_path / "busy.py"], env=os.environ | {"PYTHONPATH": str(ROOT)}, start_new_session=True, **pipes
+        [sys.executable, tmp_path / "busy.py"],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        start_new_session=True,
+        # A suite that runs in a shell's background inherits an ignored Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        **pipes,
     )
     workers = set()
     try:
@@ -113,7 +145,7 @@ def test_no_process_is_left_behind(sent, status, tmp_path):
         _, said = parent.communicate(timeout=60)
     assert parent.returncode in (status, -sent)
     assert said.count("Traceback") == (1 if sent == signal.SIGINT else 0), said  # the parent's own
-    until = time.monotonic() + 10
+    until = time.monotonic() + 60
     while any(map(alive, workers)) and time.monotonic() < until:
         time.sleep(0.05)
     assert not any(map(alive, workers))

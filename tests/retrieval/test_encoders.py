@@ -128,6 +128,20 @@ def test_a_cache_that_cannot_be_written(tmp_path):
         exported_model(tmp_path / "cache" / "f", "int8")
 
 
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [("OSError: [Errno 28] No space left on device", "Free some disk."), ("No module named 'onnx'", "Run: pip install torch==2.13.0 onnx")],
+)
+def test_an_export_that_fails_says_what_to_do(tmp_path, monkeypatch, said, remedy):
+    def run(command, **_):
+        return subprocess.CompletedProcess(command, 1, "", f"Traceback\n{said}\n")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(IndexFault) as caught:
+        exported_model(tmp_path, "int8")
+    assert str(caught.value) == f"The text encoder could not be exported: {said}. {remedy}"
+
+
 def test_a_broken_export_says_what_to_do(tmp_path, minilm):
     folder = tmp_path / minilm.fingerprint
     folder.mkdir()

@@ -93,6 +93,15 @@ def test_where_the_folder_cannot_be_written_nothing_is_kept(counting: Counting, 
     np.testing.assert_allclose(found, counting.encode(TEXTS), atol=1e-3)
 
 
+def test_what_was_kept_is_read_where_nothing_can_be_written(counting: Counting, tmp_path: Path) -> None:
+    KeptEncoder(counting, tmp_path).encode(TEXTS[:3])
+    (tmp_path / ".vectors.lock").unlink()
+    (tmp_path / ".vectors.lock").mkdir()  # as little to be opened as any in a folder that may only be read, which root may write
+    found = KeptEncoder(counting, tmp_path).encode(TEXTS)
+    assert counting.asked == TEXTS
+    np.testing.assert_allclose(found, counting.encode(TEXTS), atol=1e-3)
+
+
 def test_on_a_full_disk_what_was_encoded_is_not_encoded_again(counting: Counting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")

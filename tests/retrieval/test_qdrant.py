@@ -246,7 +246,7 @@ def test_nobody_at_the_address(encoder):
     with closing(connect(url, None)) as client, pytest.raises(StoreError) as caught:
         QdrantIndexes(client, "e").manifest("tea")
     assert re.fullmatch(r"Qdrant did not answer: .+refused.*\. Check SWITCHYARD_QDRANT_URL, and that it runs there\.", str(caught.value))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
 
 
 def test_the_client_is_asked_for_where_it_is_missing(monkeypatch, encoder):

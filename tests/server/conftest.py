@@ -58,7 +58,7 @@ def running(services: Services, **options: Any) -> Iterator[Running]:
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
-        until = time.monotonic() + 20
+        until = time.monotonic() + 60
         while not server.started:
             assert thread.is_alive() and time.monotonic() < until, "the server did not start"
             time.sleep(0.01)
@@ -67,7 +67,7 @@ def running(services: Services, **options: Any) -> Iterator[Running]:
         server.should_exit = True
         # What still loads, in the thread `warm`, would open a connection that nobody closes: ask for `tiny` before `serve`.
         for each in (thread, *(one for one in threading.enumerate() if one.name == "warm")):
-            each.join(30)
+            each.join(120)
             assert not each.is_alive()
 
 

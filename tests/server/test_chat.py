@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from langchain_openai import ChatOpenAI
 from openai import BadRequestError, NotFoundError, OpenAI
@@ -223,17 +224,20 @@ def test_an_unknown_error_stays_in_the_log(serve: Serve, table: Make, caplog: py
 
 
 class Slow(ScriptedModel):
-    """Waits for `going` before it says anything."""
+    """Waits for `going` before it says anything; `began`: it does."""
 
     going: Any = None
+    began: Any = None
 
     def _stream(self, *arguments: Any, **keywords: Any) -> Any:
-        self.going.wait(20)
+        if self.began:
+            self.began.set()
+        self.going.wait(120)
         return super()._stream(*arguments, **keywords)
 
 
 def until(true: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not true() and time.monotonic() < end:
         time.sleep(0.02)
     return true()
@@ -241,11 +245,14 @@ def until(true: Callable[[], bool]) -> bool:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_who_leaves_stops_its_turn(serve: Serve, table: Make, stream: bool) -> None:
-    going = threading.Event()
-    on = serve(table([], models={"fake:weak": Slow(replies=[GOOD] * 2, going=going)}).services)
-    body = {"model": "switchyard", "stream": stream, "messages": [{"role": "user", "content": QUESTION}]}
-    with pytest.raises(httpx.TimeoutException):
-        on.http.post("/v1/chat/completions", json=body, timeout=1.0)
+    going, began = threading.Event(), threading.Event()
+    on = serve(table([], models={"fake:weak": Slow(replies=[GOOD] * 2, going=going, began=began)}).services)
+    body = json.dumps({"model": "switchyard", "stream": stream, "messages": [{"role": "user", "content": QUESTION}]})
+    lines = ["POST /v1/chat/completions HTTP/1.1", "Host: localhost", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    with socket.create_connection(("127.0.0.1", int(on.url.rpartition(":")[2])), timeout=60) as client:
+        client.sendall("\r\n".join([*lines, "", body]).encode())
+        assert began.wait(60)
+        assert on.state.turns.admitted == 1
     assert until(lambda: on.state.turns.admitted == 0)
     assert not going.is_set()
     going.set()
@@ -268,7 +275,7 @@ def test_who_comes_when_too_many_wait_is_told_to_come_back(serve: Serve, table: 
     assert (refused.status_code, refused.json()["error"]["code"], refused.headers["retry-after"]) == (503, "busy", "1")
     going.set()
     for thread in asking:
-        thread.join(20)
+        thread.join(60)
     assert found == [200, 200]
     assert "switchyard_turns_refused_total 1.0" in on.http.get("/metrics").text
 

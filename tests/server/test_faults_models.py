@@ -36,7 +36,7 @@ from tests.llms.wire import serve as provider
 from tests.server.conftest import Running, chat, messages, streamed
 
 SPEC = "openai:weak"
-DEADLINE_S = {"hang": 1.0, "a token a minute": 1.0}
+DEADLINE_S = {"hang": 1.0, "a token a minute": 3.0}
 """Where it is what the test is about; else 20 seconds."""
 
 
@@ -122,14 +122,14 @@ def test_a_short_wait_that_the_provider_asks_for_is_kept(serve: Callable[..., Ru
         assert len(hosted.bodies) == 2
 
 
-@pytest.mark.parametrize(("behaviour", "said"), [("cut", "broke off its answer"), ("a token a minute", "did not finish its answer in 1 s")])
+@pytest.mark.parametrize(("behaviour", "said"), [("cut", "broke off its answer"), ("a token a minute", "did not finish its answer in 3 s")])
 def test_words_that_were_shown_stay_with_a_notice_and_are_stored(
     serve: Callable[..., Running], table: Callable[..., Table], behaviour: str, said: str
 ) -> None:
     with asked(serve, table, behaviour, live=True) as (on, _):
         start = time.monotonic()
         found = streamed(on.http, QUESTION, metadata={"thread_id": "t"})
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 30
         answer = found[-1].whole["switchyard"]
         assert "".join(event.text for event in found).startswith(answer["answer"])
         assert found[-1].whole["choices"][0]["finish_reason"] == "length"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
-import pytest
 
 from benchmarks.soak.kills import kill_again_and_again
 from graph.services import Services
@@ -42,7 +41,6 @@ async def asked_together(url: str) -> list[tuple[int, str]]:
         return await asyncio.gather(*(one(client) for _ in range(REQUESTS)))
 
 
-@pytest.mark.timeout(400)
 def test_many_chats_at_once(serve: Callable[..., Running], table: Callable[..., Table]) -> None:
     on = serve(table([], models={"fake:weak": Patient(replies=[])}).services)
     chat(on.http, QUESTION)
@@ -54,7 +52,6 @@ def test_many_chats_at_once(serve: Callable[..., Running], table: Callable[..., 
     assert on.state.turns.admitted == 0
 
 
-@pytest.mark.timeout(400)
 def test_five_kills_lose_nothing_that_was_acknowledged(tiny: Services) -> None:
     tiny.index("tea"), tiny.index("bees"), tiny.router(), tiny.safety, tiny.engine
     survived = kill_again_and_again(tiny.settings, groups=1, talks=TALKS, kills=KILLS)

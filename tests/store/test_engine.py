@@ -3,12 +3,13 @@
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, select, text, update
 
 from core.errors import StoreError
-from core.settings import ROOT
+from core.settings import ROOT, Settings
 from store.engine import SCHEMA_VERSION, engine, schema
 
 OPEN = "import sys; from store.engine import engine; [print(engine(line.strip()).name, flush=True) for line in sys.stdin]"
@@ -25,6 +26,13 @@ def test_a_new_database_carries_its_version(url):
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
         assert connection.execute(text("PRAGMA busy_timeout")).scalar() == 10_000
+
+
+@pytest.mark.parametrize("name", ["what?", "#1 %41 & Käse", "a:b@c"])
+def test_a_home_may_have_any_name(tmp_path, name):
+    made = engine(Settings(home=tmp_path / name).database)
+    assert Path(made.url.database) == tmp_path / name / "switchyard.db"
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_the_engine_is_made_once(url):
@@ -62,7 +70,7 @@ def test_a_driver_that_is_not_installed_is_named():
 
 def test_a_file_in_the_place_of_the_folder(tmp_path):
     (tmp_path / "home").write_text("in the way")
-    with pytest.raises(StoreError, match=r"^The database cannot be used: .*Check DATABASE_URL and SWITCHYARD_HOME\.$"):
+    with pytest.raises(StoreError, match=r"^The database cannot be used: .*Free some disk, or check DATABASE_URL and SWITCHYARD_HOME\.$"):
         engine(f"sqlite:///{tmp_path / 'home' / 'switchyard.db'}")
 
 

@@ -18,7 +18,7 @@ def test_in_the_order_of_arrival():
     assert gate.acquire(1)
 
     def pass_through(n: int) -> None:
-        assert gate.acquire(10)
+        assert gate.acquire(60)
         order.append(n)
         gate.release()
 
@@ -29,7 +29,7 @@ def test_in_the_order_of_arrival():
             time.sleep(0.001)
     gate.release()
     for thread in waiting:
-        thread.join(10)
+        thread.join(60)
     assert order == [0, 1, 2, 3, 4]
     assert gate.acquire(0)
 

@@ -49,7 +49,7 @@ def serving(settings: Settings, more: Mapping[str, str] | None = None) -> Iterat
 
 
 def _wait_for(address: str, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(150):
+    for _ in range(600):
         assert process.poll() is None, process.communicate()[0].decode()
         try:
             if httpx.get(address).is_success:

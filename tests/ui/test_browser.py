@@ -15,6 +15,16 @@ Harbour tea from Elbonia steeps for nine minutes <script>window.hostile = 2</scr
 pytestmark = NEEDS_CHROMIUM
 
 
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """For a page on a busy machine."""
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=60_000)
+    yield
+    expect.set_options(timeout=5_000)
+
+
 @pytest.fixture
 def address(own_experts: Settings) -> Iterator[str]:
     """The chat over the tiny experts and a hostile document."""
@@ -30,6 +40,7 @@ def test_a_question_is_answered_with_a_source_and_nothing_hostile_runs(address: 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
         page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: None if request.url.startswith((address, "data:", "blob:")) else elsewhere.append(request.url))
         page.goto(address)
         field = page.get_by_test_id("stChatInputTextArea")
@@ -62,6 +73,7 @@ def test_a_route_is_shown_with_the_keyboard_alone_and_nothing_hostile_runs(addre
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
         page = browser.new_page(viewport={"width": 390, "height": 844})
+        page.set_default_timeout(60_000)
         page.on("request", lambda request: None if request.url.startswith((address, "data:", "blob:")) else elsewhere.append(request.url))
         page.goto(f"{address}/lab")
         field = page.get_by_role("textbox", name="Prompt")
@@ -70,12 +82,14 @@ def test_a_route_is_shown_with_the_keyboard_alone_and_nothing_hostile_runs(addre
         expect(page.locator(".lab-decision")).to_contain_text("Goes to Tea", timeout=90_000)
         expect(page.locator(".lab-card").first).to_contain_text("Similarity")
 
+        # Whatever is still drawn would take the tooltip away.
+        expect(page.locator(".lab-list, .lab-none").last).to_be_attached()
+        expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning")
         star = page.locator("svg.marks path[stroke='#ffffff']")
         star.scroll_into_view_if_needed(timeout=60_000)
         expect(star).to_have_attribute("aria-label", "<img src=x onerror='window.hostile = 3'> harbour tea from Elbonia")
         star.hover()
         expect(page.locator("#vg-tooltip-element .value").first).to_contain_text("<img src=x")
-        expect(page.locator(".lab-list, .lab-none").last).to_be_attached(timeout=60_000)
 
         assert page.evaluate("window.hostile") is None
         assert page.evaluate("document.documentElement.scrollWidth") == 390
@@ -96,7 +110,10 @@ def test_an_answer_is_rated_and_corrected_with_the_keyboard_alone(address: str) 
         field.fill("How long does green tea steep?")
         field.press("Enter")
         thumb, said = page.get_by_role("radio", name="Thumbs down"), page.locator(".sy-said")
-        page.get_by_role("radio", name="Thumbs up").press("ArrowRight", timeout=90_000)
+        expect(page.get_by_role("radio", name="Thumbs up")).to_be_visible(timeout=90_000)
+        # Else the keys might meet a widget that is just drawn anew.
+        expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning")
+        page.get_by_role("radio", name="Thumbs up").press("ArrowRight")
         page.keyboard.press("Enter")
         expect(said).to_have_text("Saved, thank you", timeout=60_000)
         expect(thumb).to_have_attribute("aria-checked", "true")

@@ -19,6 +19,12 @@ def in_a_process(*arguments, **settings):
     return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
 
 
+def in_a_shell(arguments, **settings):
+    environ = os.environ | {"PYTHONPATH": str(ROOT)} | settings
+    command = ["bash", "-c", f"{sys.executable} -m ui.cli {arguments}"]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=60)
+
+
 def test_help_lists_every_verb_with_the_first_line_of_its_docstring(run, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     result = run("--help")
@@ -81,6 +87,34 @@ def test_a_reader_that_leaves_is_no_error(tiny_settings):
     command = f"{sys.executable} -m ui.cli --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("verb", ["--help", "expert list"])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_is_one_line(tiny_settings, verb, unbuffered):
+    done = in_a_shell(f"{verb} > /dev/full", SWITCHYARD_EXPERTS=str(tiny_settings.experts_dir), PYTHONUNBUFFERED=unbuffered)
+    line = "Error: Cannot write everything: No space left on device. Free some disk, or send the output elsewhere.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
+def test_a_closed_output_is_one_line_before_anything_is_done(tmp_path):
+    done = in_a_shell("ask Hi >&-", SWITCHYARD_HOME=str(tmp_path / "home"))
+    line = "Error: The output is closed: expected a terminal, a file or a pipe. Leave >&- out, or send it to /dev/null.\n"
+    assert (done.returncode, done.stderr) == (1, line)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_closed_input_is_an_empty_one(switchyard):
+    done = in_a_shell("ask --review 'How is honey made?' <&-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines()[-1].startswith("Error: Expected an answer to the route; the input ended.")
+    assert in_a_shell("chat <&-").returncode == 0
+
+
+def test_errors_that_nobody_hears_are_no_error():
+    done = in_a_shell("--help 2>&-")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Usage: switchyard" in done.stdout
 
 
 def test_an_unknown_error_is_not_hidden(monkeypatch, tiny_settings):

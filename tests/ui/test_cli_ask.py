@@ -1,3 +1,4 @@
+import fcntl
 import io
 import json
 import os
@@ -208,6 +209,18 @@ def test_the_input_is_never_the_output(switchyard, tmp_path):
     assert rows(tmp_path / "in.jsonl") == [{"id": "a", "text": STEEP}]
 
 
+def test_two_runs_never_write_one_output(switchyard, tmp_path):
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
+    output = tmp_path / "out.jsonl"
+    with output.open("ab") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        result = switchyard("ask", "--input", source, "--output", str(output))
+    line = f"Error: Another run is writing {output}: wait for it, or name another --output.\n"
+    assert (result.status, result.err, output.read_text()) == (2, line, "")
+    assert switchyard("ask", "--input", source, "--output", str(output)).status == 0
+    assert [row["id"] for row in rows(output)] == ["a"]
+
+
 def test_a_foreign_line_in_the_output_is_refused(switchyard, tmp_path):
     source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
     output = written(tmp_path / "out.jsonl", "notes of mine\n", {"id": "a"})
@@ -267,6 +280,34 @@ def test_ctrl_c_while_everything_is_opened_ends_the_command_at_once(switchyard, 
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err) == (130, "", "Interrupted.\n")
+
+
+DROPPED = """
+import signal, sys, weakref
+import graph.api
+from ui.cli import main
+
+class Thing:
+    pass
+
+def asked(*_):
+    thing = Thing()
+    gone = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGINT))
+    del thing
+    raise AssertionError
+
+graph.api.run_alone = asked
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(["ask", "--input", sys.argv[1], "--output", "none.jsonl"]))
+"""
+"""Ctrl-C where Python, and so many a library, would drop an exception."""
+
+
+def test_ctrl_c_ends_a_row_wherever_it_is(switchyard, tmp_path):
+    source = written(tmp_path / "in.jsonl", {"id": "a", "text": STEEP})
+    command = [sys.executable, "-c", DROPPED, source]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
 
 
 def test_an_answer_imports_no_more_than_it_needs_and_leaves_no_log_of_sqlite_behind(switchyard, tiny_settings):

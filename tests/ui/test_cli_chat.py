@@ -59,6 +59,12 @@ def test_an_unknown_expert_or_model_is_told_at_once(chat):
     assert chat(arguments=["--model", "cats"]).err.startswith("Error: Model 'cats': expected provider:name")
 
 
+def test_a_history_that_cannot_be_kept_is_no_reason_not_to_talk(chat, tiny_settings):
+    (tiny_settings.home / "chat_history").mkdir(parents=True)
+    result = chat("/expert bees", "/quit")
+    assert (result.status, result.err) == (0, "Asking bees only.\n")
+
+
 def test_ctrl_c_leaves_cleanly(switchyard, monkeypatch):
     class Interrupted(io.StringIO):
         def readline(self, *_):

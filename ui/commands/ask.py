@@ -123,7 +123,8 @@ def _ask_all(shared: Services, context: Context, thread: str | None, source: Pat
         own = replace(context, expert=row.expert or context.expert)
         return run_alone(row.text, own, shared).as_dict()
 
-    run_batch(rows, source, output, work, shared.settings.max_question_chars)
+    with left_at_once():
+        run_batch(rows, source, output, work, shared.settings.max_question_chars)
 
 
 def _check_experts(shared: Services, context: Context, rows: Sequence[Row], source: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -182,10 +182,11 @@ def _history(path: Path) -> Iterator[None]:
         yield
         return
     make_home(path.parent)
-    if path.exists():
+    with suppress(OSError):  # there is none yet, or it cannot be read: no reason not to talk
         readline.read_history_file(path)
     readline.set_history_length(500)
     try:
         yield
     finally:
-        readline.write_history_file(path)
+        with suppress(OSError):
+            readline.write_history_file(path)

@@ -37,7 +37,7 @@ def new(
     shared = services()
     OUT.print(f"Made {made.folder}", soft_wrap=True)
     build(shared, [made])
-    _print(look(made, shared.experts, shared.encoder))
+    _print(look(made, shared.experts, shared.kept_encoder))
     OUT.print(f'Next: write what people ask into utterances.csv, then try: switchyard ask --expert {name} "..."', soft_wrap=True)
 
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from core.errors import InputError, StoreError
-from ui.console import say
+from ui.console import left_at_once, say
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 STOP_S = 30
@@ -41,8 +41,13 @@ def serve(
     if open_ and not _loopback(host):
         raise InputError(f"Without keys the server listens on this machine only, not on {host}. Make one: switchyard key create OWNER")
     _check_port(host, port)
-    import uvicorn
+    with left_at_once():
+        import uvicorn
 
+        if workers == 1:
+            import server.app  # noqa: F401  # not by uvicorn: in the midst of it, a library makes an error of its own of Ctrl-C
+
+    _notice_the_dead()
     say(f"Switchyard serves http://{_shown(host)}:{port}/v1 and describes itself at /docs (Ctrl-C stops it).", style="bold")
     if open_:
         say("No keys yet: it listens on this machine only and lets everyone on it ask. Make one: switchyard key create OWNER")
@@ -67,6 +72,23 @@ def serve(
             # A worker that is still importing on a busy machine is not a dead one.
             timeout_worker_healthcheck=60,
         )
+
+
+def _notice_the_dead() -> None:
+    """Have uvicorn's supervisor notice at once when a worker dies while it is asked whether it lives.
+
+    The supervisor keeps the worker's end of the pipe open, and so would wait for the answer as long as for that of a busy one; meanwhile
+    nobody takes the worker's place, and Ctrl-C is not heard.
+    """
+    from uvicorn.supervisors.multiprocess import Process
+
+    start = Process.start
+
+    def started(self: Process) -> None:
+        start(self)
+        self.child_conn.close()
+
+    Process.start = started  # type: ignore[method-assign]
 
 
 def _loopback(host: str) -> bool:

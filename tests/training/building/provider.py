@@ -65,8 +65,12 @@ class Charging(Handler):
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
         try:
-            time.sleep(self.server.delay_s)
-            said = self.server.reply(*call)
+            try:
+                time.sleep(self.server.delay_s)
+                said = self.server.reply(*call)
+            finally:
+                with self.server.lock:  # before the reply, upon which the next call comes
+                    self.server.at_once -= 1
             if said.isdigit() and len(said) == 3:
                 self._error(said, int(said), "Out of order")
                 return
@@ -77,9 +81,6 @@ class Charging(Handler):
             self._stream_text(said)
         except OSError:
             pass
-        finally:
-            with self.server.lock:
-                self.server.at_once -= 1
 
     def _error(self, behaviour: str, status: int, message: str) -> None:
         body = {"error": {"message": message, "type": "error", "param": None, "code": None}}

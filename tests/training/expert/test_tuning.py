@@ -124,7 +124,6 @@ tune(services, job, Output(Path(target), plan(job)))
 """
 
 
-@pytest.mark.timeout(400)  # a process of its own imports everything anew
 def test_a_killed_training_goes_on(tiny: Services, job: Make, base: str, target: Path) -> None:
     tiny.index("tea")
     given = (base, str(tiny.settings.experts_dir), str(tiny.settings.indexes_dir), str(target))
