@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 # LangChain, LangGraph and SQLAlchemy take half of a short command's time: they are imported where they are used, see `opening`.
 
-RECIPE = 10
+RECIPE = 11
 """Raised whenever what the router is fitted on, or how, changes."""
 AUTO = "auto"
 KEPT_MODELS = 64

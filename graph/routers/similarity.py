@@ -1,13 +1,14 @@
-"""Routing by embedding similarity: every labelled example votes, the nearer the louder, and so do the experts' documents.
+"""Routing by embedding similarity: to the labelled examples, and to the experts' documents.
 
-Votes: see `votes`; by default kernel ridge regression.
-The examples are compared with a question in four bits (see `onnx_bank`), and the votes are learnt for them as they are then.
+Scores: by default the nearness to each label's nearest examples (see `neighbours`), or where labels are many and narrow the votes of all
+examples (see `votes`). The examples are compared with a question in four bits (see `onnx_bank`), and whatever is learnt is learnt for them
+as they are then.
 
 Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its
 documents is a near miss.
 
 Probabilities: softmax(temperature * score + evidence * documents + bias of out_of_scope). Its three numbers are fitted on the examples,
-each with its own vote left out in closed form: calibrated without a second data set. (Guo et al.: On Calibration of Modern Neural
+each left out itself: calibrated without a second data set. (Guo et al.: On Calibration of Modern Neural
 Networks, 2017.)
 """
 
@@ -26,11 +27,13 @@ from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples
 from graph.routers.calibration import Floats, softmax
 from graph.routers.documents import Documents, nearness
+from graph.routers.neighbours import FEW_LABELS, Members, closeness, left_out, members_of
 from graph.routers.saved import Arrays, broken, data_hash, files_of, read_router, write_router
-from graph.routers.votes import EXACT_UP_TO, METHODS, distrust_of, highest, learn, tally
+from graph.routers.votes import EXACT_UP_TO, distrust_of, highest, learn, tally
 from retrieval.encoder import Encoder, Vectors
 from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
 
+METHODS = ("auto", "neighbours", "kernel", "centroids")
 BANK = "bank.onnx"
 SHORTLIST = 8
 """Documents are only looked at for the labels with the highest votes: the cost of a route does not grow with the number of experts."""
@@ -38,7 +41,7 @@ SHORTLIST = 8
 
 @dataclass(frozen=True, slots=True)
 class Weighing:
-    """Weights of votes and documents, and what is added to out_of_scope."""
+    """Weights of scores and documents, and what is added to out_of_scope."""
 
     temperature: float = 1.0
     bias: float = 0.0
@@ -53,7 +56,10 @@ class Weighing:
 
 
 class SimilarityRouter:
-    """See the module. `method`: of `votes`; `sharpness`: how fast a vote fades with distance; `ridge`: how much examples are distrusted."""
+    """See the module. `method`: auto, neighbours, or of `votes`; the rest is for the kernel.
+
+    `sharpness`: how fast a vote fades with distance; `ridge`: how much examples are distrusted.
+    """
 
     kind = "similarity"
 
@@ -62,7 +68,7 @@ class SimilarityRouter:
         encoder: Encoder,
         documents: Documents = lambda _: None,
         *,
-        method: str = "kernel",
+        method: str = "auto",
         sharpness: float = 0.7,
         ridge: float = 0.03,
     ) -> None:
@@ -79,6 +85,7 @@ class SimilarityRouter:
         self.weighing = Weighing()
         self._texts: list[str] = []
         self._of: list[str] = []
+        self._members: Members = []
         self._vectors: NDArray[np.float16] = np.zeros((0, 0), np.float16)
         self._bank: OnnxBank | None = None
         self._anchors: Vectors = np.zeros((0, 0), np.float32)
@@ -89,28 +96,42 @@ class SimilarityRouter:
     def fit(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """See `Router.fit`. A text with several labels belongs to each of them."""
         examples = Examples.of(texts, labels)
-        rows = dict(zip(examples.texts, examples.own, strict=True))
-        if len(rows) > EXACT_UP_TO:
-            rows = {examples.texts[n]: examples.own[n] for n in np.random.default_rng(0).permutation(len(rows))}
-        self._texts, self._of = list(rows), ["+".join(own) for own in rows.values()]
         self.labels = examples.labels
+        rows = dict(zip(examples.texts, examples.own, strict=True))
+        if self._by == "kernel" and len(rows) > EXACT_UP_TO:
+            rows = {examples.texts[n]: examples.own[n] for n in np.random.default_rng(0).permutation(len(rows))}
+        self._remember(list(rows), ["+".join(own) for own in rows.values()])
         vectors = self.encoder.encode(self._texts)
         made = files_of(self)
         write_bank(vectors, made / BANK)
         self._bank, self._vectors, self._last = OnnxBank(made / BANK), vectors.astype(np.float16), (b"", self._anchors)
-        column = {label: n for n, label in enumerate(self.labels)}
         targets = np.full((len(rows), len(self.labels)), -1.0)
-        for row, own in enumerate(rows.values()):
-            targets[row, [column[label] for label in own]] = 1.0
-        found = learn(self.method, as_kept(vectors), targets, distrust_of(targets), self.sharpness, self.ridge)
+        for column, own in enumerate(self._members):
+            targets[own, column] = 1.0
+        scores = self._learn(as_kept(vectors), targets)
+        single = np.array([len(own) == 1 for own in rows.values()])
+        evidence = self._evidence(vectors, scores)
+        self.weighing = fit_weighing(scores[single], evidence[single], targets.argmax(axis=1)[single], self._oos)
+        self._left_out = self.weighing.probabilities(scores, evidence, self._oos).astype(np.float32)
+        return self
+
+    def _remember(self, texts: list[str], of: list[str]) -> None:
+        self._texts, self._of, self._members = texts, of, members_of(of, self.labels)
+
+    def _learn(self, vectors: Vectors, targets: Floats) -> Floats:
+        """The scores of the examples, each left out itself."""
+        if self._by == "neighbours":
+            return left_out(vectors, self._members)
+        found = learn(self._by, vectors, targets, distrust_of(targets), self.sharpness, self.ridge)
         self._votes = found.votes
         if not self._every:
             self._anchors = found.anchors
-        single = np.array([len(own) == 1 for own in rows.values()])
-        evidence = self._evidence(vectors, found.left_out)
-        self.weighing = fit_weighing(found.left_out[single], evidence[single], targets.argmax(axis=1)[single], self._oos)
-        self._left_out = self.weighing.probabilities(found.left_out, evidence, self._oos).astype(np.float32)
-        return self
+        return found.left_out
+
+    @property
+    def _by(self) -> str:
+        """The method that is meant by `auto`."""
+        return self.method if self.method != "auto" else "neighbours" if len(self.labels) <= FEW_LABELS else "kernel"
 
     def calibrate(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """See `Router.calibrate`: it has learnt what its votes are worth from examples left out, and needs no others."""
@@ -140,8 +161,10 @@ class SimilarityRouter:
         return found
 
     def _scores(self, vectors: Vectors) -> Floats:
+        if self._by == "neighbours":
+            return closeness(self._cosines(vectors), self._members)
         cosines = self._cosines(vectors) if self._every else vectors @ self._anchors.T
-        return tally(self.method, cosines, self._votes, self.sharpness)
+        return tally(self._by, cosines, self._votes, self.sharpness)
 
     def _evidence(self, vectors: Vectors, scores: Floats) -> Floats:
         """Mean cosine of each label's nearest document vectors, less one half; 0 for labels without documents or off the shortlist."""
@@ -179,7 +202,7 @@ class SimilarityRouter:
     @property
     def _every(self) -> bool:
         """Whether each example votes for itself."""
-        return self.method != "centroids" and len(self._votes) == len(self._vectors)
+        return self._by == "kernel" and len(self._votes) == len(self._vectors)
 
     @property
     def _oos(self) -> int | None:
@@ -198,9 +221,11 @@ class SimilarityRouter:
             "of": self._of,
         }
         assert self._bank, "fit or load first"
-        arrays: Arrays = {"vectors": self._vectors, "votes": self._votes, "left_out": self._left_out}
-        if not self._every:
-            arrays["anchors"] = self._anchors
+        arrays: Arrays = {"vectors": self._vectors, "left_out": self._left_out}
+        if self._by != "neighbours":
+            arrays["votes"] = self._votes
+            if not self._every:
+                arrays["anchors"] = self._anchors
         write_router(folder, about, arrays, {BANK: self._bank.path})
 
     @classmethod
@@ -209,10 +234,12 @@ class SimilarityRouter:
         about, arrays = read_router(folder, cls.kind, encoder.fingerprint)
         try:
             router = cls(encoder, documents, **about["settings"])
-            router.labels, router._texts, router._of = about["labels"], about["texts"], about["of"]
+            router.labels = about["labels"]
+            router._remember(about["texts"], about["of"])
             router.weighing = Weighing(**about["calibration"])
-            router._vectors, router._votes, router._left_out = (arrays[name] for name in ("vectors", "votes", "left_out"))
-            router._anchors, router._bank = arrays.get("anchors", router._anchors), OnnxBank(folder / BANK)
+            router._vectors, router._left_out = arrays["vectors"], arrays["left_out"]
+            router._votes, router._anchors = (arrays.get(name, router._anchors) for name in ("votes", "anchors"))
+            router._bank = OnnxBank(folder / BANK)
         except (KeyError, TypeError, ValueError) as error:
             raise broken(folder, cls.kind, error) from None
         return router

@@ -1,11 +1,10 @@
-"""How labelled examples vote by their similarity to a question: three methods, each an array of votes over an array of vectors.
+"""How labelled examples vote by their similarity to a question: two methods, each an array of votes over an array of vectors.
 
 kernel: ridge regression on the similarity of the embeddings. Example i has votes a_i per label, fitted so that
     score_label(x) = sum_i a_i,label * exp(2 * sharpness * (cos(x, x_i) - 1))
 is near +1 for the example's own label and -1 for the others; classes weigh the same whatever their number of examples (Rifkin, Yeo,
 Poggio: Regularized Least-Squares Classification, 2003). Of very many examples a part holds the votes, fitted to all of them (Williams and
 Seeger: Using the Nyström Method to Speed Up Kernel Machines, 2001).
-neighbours: the nearest examples each vote for their own labels, the louder the nearer.
 centroids: the cosine to the mean of each label's examples.
 """
 
@@ -21,16 +20,11 @@ from threadpoolctl import threadpool_limits
 from core.errors import InputError
 from retrieval.encoder import Vectors
 
-METHODS = ("kernel", "neighbours", "centroids")
-EXACT_UP_TO = 40_000
-"""Examples. So many take 6.4 GB and a few minutes; a part of them alone would cost several points of accuracy."""
+EXACT_UP_TO = 45_000
+"""Examples. So many take 8 GB and a few minutes; a part of them alone would cost several points of accuracy."""
 LANDMARKS = 2_000
-NEAREST = 20
-NEAR = 5.0
-"""How fast a neighbour's vote fades with distance."""
 JITTER = 1e-5
 PROBES = 512
-CHUNK = 512
 COLUMN = 64
 Floats = NDArray[np.float64]
 Floats32 = NDArray[np.float32]
@@ -61,21 +55,14 @@ def learn(method: str, vectors: Vectors, targets: Floats, distrust: Floats, shar
     if method == "kernel":
         of_all = len(vectors) <= EXACT_UP_TO
         return (_every_example if of_all else _landmarks)(vectors, targets, distrust, sharpness, ridge)
-    own = (targets > 0) / distrust[:, None]
-    return _neighbours(vectors, own) if method == "neighbours" else _centroids(vectors, own)
+    return _centroids(vectors, (targets > 0) / distrust[:, None])
 
 
 def tally(method: str, cosines: Vectors, votes: Floats32, sharpness: float) -> Floats:
     """Scores, shape (n, labels), of texts with `cosines` (n, m) to the anchors."""
     if method == "kernel":
         return (kernel(cosines, sharpness) @ votes).astype(np.float64)
-    if method == "centroids":
-        return cosines.astype(np.float64)
-    found = np.empty((len(cosines), votes.shape[1]))
-    for row, near in enumerate(cosines):
-        nearest = np.argpartition(-near, min(NEAREST, len(near)) - 1)[:NEAREST]
-        found[row] = kernel(near[nearest], NEAR) @ votes[nearest]
-    return found
+    return cosines.astype(np.float64)
 
 
 def highest(values: Floats32, k: int) -> NDArray[np.intp]:
@@ -139,16 +126,6 @@ def _landmarks(vectors: Vectors, targets: Floats, distrust: Floats, sharpness: f
     # The leverage of an example on its own score: how much of the score is its own doing.
     leverage = (cho_solve(factor, to_anchors.T).T * weighted).sum(axis=1)
     return Votes(anchors, votes.astype(np.float32), targets - (targets - to_anchors @ votes) / (1 - leverage)[:, None])
-
-
-def _neighbours(vectors: Vectors, own: Floats) -> Votes:
-    votes = (own / own.max()).astype(np.float32)
-    left_out = np.empty(own.shape)
-    for start in range(0, len(vectors), CHUNK):
-        cosines = vectors[start : start + CHUNK] @ vectors.T
-        cosines[np.arange(len(cosines)), start + np.arange(len(cosines))] = -np.inf
-        left_out[start : start + CHUNK] = tally("neighbours", cosines, votes, 0.0)
-    return Votes(vectors, votes, left_out)
 
 
 def _centroids(vectors: Vectors, own: Floats) -> Votes:

@@ -1,4 +1,4 @@
-"""The router by similarity, in its three methods; what all kinds have in common is in test_router_kinds.py."""
+"""The router by similarity, in all its methods; what all kinds have in common is in test_router_kinds.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from graph.routers.similarity import SimilarityRouter
 from retrieval.encoder import Encoder, Vectors
 from retrieval.vectors import FaissStore
 
-METHODS: dict[str, Callable[[Encoder], SimilarityRouter]] = {method: partial(SimilarityRouter, method=method) for method in votes.METHODS}
+NAMES = ("neighbours", "kernel", "centroids")
+METHODS: dict[str, Callable[[Encoder], SimilarityRouter]] = {method: partial(SimilarityRouter, method=method) for method in NAMES}
 TEA = ["brew green tea", "steep tea leaves", "teapot kettle leaves", "milk in tea", "oolong leaves"]
 BEES = ["queen bee hive", "hive honey wax", "worker bee dance", "smoke a hive", "honey mites"]
 OTHER = ["capital of Norway", "football score", "train ticket price", "reverse a list", "weather tomorrow"]
@@ -124,7 +125,7 @@ def test_another_encoder_is_refused_with_the_command_that_mends_it(router: Simil
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("about.json", b"{"), ("about.json", b"[]"), ("about.json", b"{}"), ("vectors.npy", b""), ("votes.npy", b"\x93NUMPY")],
+    [("about.json", b"{"), ("about.json", b"[]"), ("about.json", b"{}"), ("vectors.npy", b""), ("left_out.npy", b"\x93NUMPY")],
 )
 def test_a_broken_file_is_refused(router: SimilarityRouter, encoder: Encoder, tmp_path: Path, name: str, content: bytes) -> None:
     router.save(tmp_path / "router")
@@ -256,17 +257,27 @@ def test_each_question_is_encoded_once(make: Callable[[Encoder], SimilarityRoute
 
 
 def test_of_very_many_examples_a_part_holds_the_votes(encoder: Encoder, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    whole = SimilarityRouter(encoder).fit(TEXTS, LABELS).predict_proba(ASKED)
+    whole = SimilarityRouter(encoder, method="kernel").fit(TEXTS, LABELS).predict_proba(ASKED)
     monkeypatch.setattr("graph.routers.similarity.EXACT_UP_TO", 10)
     monkeypatch.setattr(votes, "EXACT_UP_TO", 10)
     monkeypatch.setattr(votes, "LANDMARKS", 12)
-    router = SimilarityRouter(encoder).fit(TEXTS, LABELS)
+    router = SimilarityRouter(encoder, method="kernel").fit(TEXTS, LABELS)
     found = router.predict_proba(ASKED)
     assert found[:3].argmax(axis=1).tolist() == whole[:3].argmax(axis=1).tolist()
     router.save(tmp_path / "router")
     assert np.load(tmp_path / "router" / "votes.npy").shape == (12, 3)
     np.testing.assert_array_equal(SimilarityRouter.load(tmp_path / "router", encoder).predict_proba(ASKED), found)
     assert router.nearest("brew green tea", 1)[0].text == "brew green tea"
+
+
+def test_by_default_many_narrow_labels_vote_and_few_wide_ones_have_neighbours(encoder: Encoder) -> None:
+    texts = [f"{word} {n}" for n in range(11) for word in ("tea", "hive", "train")]
+    of = [f"intent {n}" for n in range(11) for _ in range(3)]
+    for labels, method in ((11, "kernel"), (10, "neighbours")):
+        rows = 3 * labels
+        found = SimilarityRouter(encoder).fit(texts[:rows], of[:rows]).predict_proba(texts[:5])
+        expected = SimilarityRouter(encoder, method=method).fit(texts[:rows], of[:rows]).predict_proba(texts[:5])
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("exact_up_to", [5, 1000])
@@ -290,7 +301,7 @@ def test_left_out_scores_are_those_of_a_fit_without_the_example(
 
 
 def test_an_unknown_method_is_refused(encoder: Encoder) -> None:
-    with pytest.raises(InputError, match="Expected a method of similarity among kernel, neighbours, centroids; got 'magic'"):
+    with pytest.raises(InputError, match="Expected a method of similarity among auto, neighbours, kernel, centroids; got 'magic'"):
         SimilarityRouter(encoder, method="magic").fit(TEXTS, LABELS)
 
 
