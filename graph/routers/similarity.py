@@ -1,8 +1,8 @@
 """Routing by embedding similarity: to the labelled examples, and to the experts' documents.
 
-Scores: by default the nearness to each label's nearest examples (see `neighbours`), or where labels are many and narrow the votes of all
-examples (see `votes`). The examples are compared with a question in four bits (see `onnx_bank`), and whatever is learnt is learnt for them
-as they are then.
+Scores: by default the votes of all examples (see `votes`), or where examples are very many and labels few and wide the nearness to each
+label's nearest examples (see `neighbours`). The examples are compared with a question in four bits (see `onnx_bank`), and whatever is learnt
+is learnt for them as they are then.
 
 Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its
 documents is a near miss.
@@ -35,6 +35,8 @@ from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
 
 METHODS = ("auto", "neighbours", "kernel", "centroids")
 BANK = "bank.onnx"
+MANY = 10_000
+"""Examples. Up to here the votes of all are learnt in seconds; of these the nearest tell as much."""
 SHORTLIST = 8
 """Documents are only looked at for the labels with the highest votes: the cost of a route does not grow with the number of experts."""
 
@@ -98,9 +100,10 @@ class SimilarityRouter:
         examples = Examples.of(texts, labels)
         self.labels = examples.labels
         rows = dict(zip(examples.texts, examples.own, strict=True))
+        self._remember(list(rows), ["+".join(own) for own in rows.values()])
         if self._by == "kernel" and len(rows) > EXACT_UP_TO:
             rows = {examples.texts[n]: examples.own[n] for n in np.random.default_rng(0).permutation(len(rows))}
-        self._remember(list(rows), ["+".join(own) for own in rows.values()])
+            self._remember(list(rows), ["+".join(own) for own in rows.values()])
         vectors = self.encoder.encode(self._texts)
         made = files_of(self)
         write_bank(vectors, made / BANK)
@@ -131,7 +134,9 @@ class SimilarityRouter:
     @property
     def _by(self) -> str:
         """The method that is meant by `auto`."""
-        return self.method if self.method != "auto" else "neighbours" if len(self.labels) <= FEW_LABELS else "kernel"
+        if self.method != "auto":
+            return self.method
+        return "neighbours" if len(self.labels) <= FEW_LABELS and len(self._texts) > MANY else "kernel"
 
     def calibrate(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """See `Router.calibrate`: it has learnt what its votes are worth from examples left out, and needs no others."""

@@ -270,14 +270,16 @@ def test_of_very_many_examples_a_part_holds_the_votes(encoder: Encoder, monkeypa
     assert router.nearest("brew green tea", 1)[0].text == "brew green tea"
 
 
-def test_by_default_many_narrow_labels_vote_and_few_wide_ones_have_neighbours(encoder: Encoder) -> None:
-    texts = [f"{word} {n}" for n in range(11) for word in ("tea", "hive", "train")]
-    of = [f"intent {n}" for n in range(11) for _ in range(3)]
-    for labels, method in ((11, "kernel"), (10, "neighbours")):
-        rows = 3 * labels
-        found = SimilarityRouter(encoder).fit(texts[:rows], of[:rows]).predict_proba(texts[:5])
-        expected = SimilarityRouter(encoder, method=method).fit(texts[:rows], of[:rows]).predict_proba(texts[:5])
-        np.testing.assert_array_equal(found, expected)
+@pytest.mark.parametrize(("labels", "many", "method"), [(10, 29, "neighbours"), (10, 30, "kernel"), (11, 29, "kernel")])
+def test_by_default_few_wide_labels_with_very_many_examples_have_neighbours(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch, labels: int, many: int, method: str
+) -> None:
+    monkeypatch.setattr("graph.routers.similarity.MANY", many)
+    texts = [f"{word} {n}" for n in range(labels) for word in ("tea", "hive", "train")]
+    of = [f"intent {n}" for n in range(labels) for _ in range(3)]
+    found = SimilarityRouter(encoder).fit(texts, of).predict_proba(texts[:5])
+    expected = SimilarityRouter(encoder, method=method).fit(texts, of).predict_proba(texts[:5])
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("exact_up_to", [5, 1000])
