@@ -1,8 +1,9 @@
 """Routing by embedding similarity: to the labelled examples, and to the experts' documents.
 
+
 Scores: by default the votes of all examples (see `votes`), or where examples are very many and labels few and wide the nearness to each
-label's nearest examples (see `neighbours`). The examples are compared with a question in four bits (see `onnx_bank`), and whatever is learnt
-is learnt for them as they are then.
+label's nearest examples (see `neighbours`). The examples are compared with a question in four bits (see `onnx_bank`), and whatever is
+learnt is learnt for them as they are then.
 
 Documents: the mean cosine of a label's three nearest document vectors. A question that shares words with an expert but nothing with its
 documents is a near miss.
