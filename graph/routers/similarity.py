@@ -1,6 +1,5 @@
 """Routing by embedding similarity: to the labelled examples, and to the experts' documents.
 
-
 Scores: by default the votes of all examples (see `votes`), or where examples are very many and labels few and wide the nearness to each
 label's nearest examples (see `neighbours`). The examples are compared with a question in four bits (see `onnx_bank`), and whatever is
 learnt is learnt for them as they are then.
@@ -9,8 +8,7 @@ Documents: the mean cosine of a label's three nearest document vectors. A questi
 documents is a near miss.
 
 Probabilities: softmax(temperature * score + evidence * documents + bias of out_of_scope). Its three numbers are fitted on the examples,
-each left out itself: calibrated without a second data set. (Guo et al.: On Calibration of Modern Neural
-Networks, 2017.)
+each left out itself: calibrated without a second data set. (Guo et al.: On Calibration of Modern Neural Networks, 2017.)
 """
 
 from __future__ import annotations
