@@ -45,6 +45,7 @@ def test_the_experts_own_english_is() -> None:
         "¿dónde está la biblioteca?",
         "buongiorno, che ore sono a Roma",
         "bonjour, je cherche une recette de quiche",
+        "french: se coucher vs dormir conjugate passé composé",
     }
 
 
