@@ -25,9 +25,12 @@ Members = Sequence[NDArray[np.intp]]
 
 
 def members_of(of: Sequence[str], labels: Sequence[str]) -> Members:
-    """Which examples belong to each label. `of`: an example's own label, or several joined by +."""
-    own = [set(label.split("+")) for label in of]
-    return [np.flatnonzero([label in each for each in own]) for label in labels]
+    """Which examples belong to each label. `of`: an example's own label, or several joined by +. Raises KeyError for one not in `labels`."""
+    found: dict[str, list[int]] = {label: [] for label in labels}
+    for row, own in enumerate(of):
+        for label in [own] if own in found else own.split("+"):
+            found[label].append(row)
+    return [np.array(rows, np.intp) for rows in found.values()]
 
 
 def closeness(cosines: Floats32, members: Members) -> Floats:

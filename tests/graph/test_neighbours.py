@@ -15,6 +15,10 @@ def test_an_example_of_two_labels_is_one_of_each() -> None:
     assert [rows.tolist() for rows in members_of(OF, LABELS)] == [[5, 6], [0, 1, 2, 3, 4, 6]]
 
 
+def test_a_label_may_hold_a_plus() -> None:
+    assert [rows.tolist() for rows in members_of(["C++", "C", "C", "C++"], ["C", "C++"])] == [[1, 2], [0, 3]]
+
+
 def test_of_few_examples_the_nearest_alone_counts() -> None:
     cosines = np.array([[0.1, 0.9, 0.2, 0.8, 0.7, 0.3, 0.5]], np.float32)
     np.testing.assert_allclose(closeness(cosines, members_of(OF, LABELS)), [[SCALE * 0.5, SCALE * 0.9]], rtol=1e-6)
