@@ -25,7 +25,7 @@ Members = Sequence[NDArray[np.intp]]
 
 
 def members_of(of: Sequence[str], labels: Sequence[str]) -> Members:
-    """Which examples belong to each label. `of`: an example's own label, or several joined by +. Raises KeyError for one not in `labels`."""
+    """Which examples belong to each label. `of`: an example's own label, or several joined by +. Raises KeyError for another."""
     found: dict[str, list[int]] = {label: [] for label in labels}
     for row, own in enumerate(of):
         for label in [own] if own in found else own.split("+"):
