@@ -22,7 +22,7 @@ from evaluation.metrics import Curve, Floats, Ints, Rows, apgr, auroc, cost_qual
 from evaluation.response_confidence import ResponseConfidence
 from evaluation.results import Measures, Progress, Report, Result, result, silent
 from evaluation.rows import Mapped
-from evaluation.splits import Predict, Split, fold_numbers, folds, held_out, left_out, out_of_sample, within_folds
+from evaluation.splits import Predict, Split, divisions, fold_numbers, held_out, left_out, out_of_sample, within_folds
 from graph.difficulty import DifficultyRouter
 from graph.policy import Policy
 from graph.response_signals import Responded
@@ -34,9 +34,12 @@ RANKED = ("apgr", "cpt50", "cpt80", "auroc")
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What a system said of each row. needed: higher is more in need of the superior model; None where it does not rank the rows.
+    """What a system said of each row.
 
-    sent: probability in [0, 1] with which it sends the row to the superior model: 0 or 1, but for the random baseline.
+    needed: higher is more in need of the superior model, shape (rows,), or (divisions, rows) where it was fitted on several divisions into
+    folds; None where it does not rank the rows.
+    sent: probability in [0, 1] with which it sends the row to the superior model: 0 or 1, but for the random baseline and for the mean
+    over divisions.
     """
 
     name: str
@@ -61,18 +64,20 @@ def evaluate(
     pairs = read_pairs(data, mapping or {}, group)
     learnt = read_pairs(train, mapping or {}, group) if train else []
     rows = [*pairs, *learnt]
-    splits = held_out(pairs, learnt, train) if train else folds(pairs, data)
-    notes = [note] if (note := left_out(splits, len(rows))) else []
+    divided = [held_out(pairs, learnt, train)] if train else divisions(pairs, data)
+    notes = [note] if (note := left_out(divided[0], len(rows))) else []
+    if len(divided) > 1:
+        notes.append(f"Few rows: cross-validated {len(divided)} times, each time divided otherwise; the mean.")
     services.encoder.encode(["The first text loads the model."])
     encoder = RememberingEncoder(services.encoder, progress)
     said = [
-        _difficulty(services, kind, encoder, rows, splits, progress(f"Fitting and judging ({kind})", len(pairs)))
+        _difficulty(services, kind, encoder, rows, divided, progress(f"Fitting and judging ({kind})", len(divided) * len(pairs)))
         for kind in dict.fromkeys(kinds or quick())
     ]
     if all(row.weak_response is not None for row in rows):
-        advance = progress(f"Fitting and judging ({ANSWER_SEEN})", len(pairs))
-        said.append(_answer_seen(encoder, rows, splits, services.policy, advance))
-    return judge(pairs, said, command, fold_numbers(splits), notes)
+        advance = progress(f"Fitting and judging ({ANSWER_SEEN})", len(divided) * len(pairs))
+        said.append(_answer_seen(encoder, rows, divided, services.policy, advance))
+    return judge(pairs, said, command, np.stack([fold_numbers(splits) for splits in divided]), notes)
 
 
 def quick() -> list[str]:
@@ -85,7 +90,7 @@ def _difficulty(
     kind: str,
     encoder: RememberingEncoder,
     rows: Sequence[Pair],
-    splits: Sequence[Split],
+    divided: Sequence[Sequence[Split]],
     advance: Callable[[int], None],
 ) -> Decided:
     # The chat model that judges is the one whose prompts are judged: a dearer one would cost more than it saves.
@@ -98,13 +103,13 @@ def _difficulty(
         router = DifficultyRouter(kind, encoder, **settings).fit([r.prompt for r in learnt], weak, strong)
         return lambda row: float(router.predict_proba([rows[row].prompt])[0])
 
-    needed, seconds = out_of_sample(splits, fit, encoder, advance)
-    sent = needed >= policy.superior_at if policy.superior_at < 1 else np.zeros(len(needed))
-    return Decided(kind, needed, sent.astype(float), seconds, baseline=kind == BASELINE)
+    needed, seconds = _in_each(divided, fit, encoder, advance)
+    sent = (needed >= policy.superior_at) & (policy.superior_at < 1)
+    return Decided(kind, needed, sent.mean(axis=0), seconds, baseline=kind == BASELINE)
 
 
 def _answer_seen(
-    encoder: RememberingEncoder, rows: Sequence[Pair], splits: Sequence[Split], policy: Policy, advance: Callable[[int], None]
+    encoder: RememberingEncoder, rows: Sequence[Pair], divided: Sequence[Sequence[Split]], policy: Policy, advance: Callable[[int], None]
 ) -> Decided:
     responded = [Responded(row.prompt, row.weak_response or "") for row in rows]
 
@@ -113,18 +118,27 @@ def _answer_seen(
         model = ResponseConfidence(encoder).fit(learnt, [rows[i].weak_score >= rows[i].strong_score for i in chosen])
         return lambda row: float(model.predict_proba([responded[row]])[0])
 
-    acceptable, seconds = out_of_sample(splits, fit, encoder, advance)
-    return Decided(ANSWER_SEEN, 1 - acceptable, (acceptable < policy.accept_at).astype(float), seconds)
+    acceptable, seconds = _in_each(divided, fit, encoder, advance)
+    return Decided(ANSWER_SEEN, 1 - acceptable, (acceptable < policy.accept_at).mean(axis=0), seconds)
+
+
+def _in_each(
+    divided: Sequence[Sequence[Split]], fit: Callable[[Ints], Predict], encoder: RememberingEncoder, advance: Callable[[int], None]
+) -> tuple[Floats, list[float]]:
+    """`out_of_sample` in each division: values of shape (divisions, rows), and the seconds of the first."""
+    found = [out_of_sample(splits, fit, encoder, advance) for splits in divided]
+    return np.stack([values for values, _ in found]), found[0][1]
 
 
 def judge(pairs: Sequence[Pair], said: Sequence[Decided], command: str, fold_of: Ints, notes: Sequence[str] = ()) -> Report:
     """Compare the systems, and the baselines, on rows of known scores. The wrong items are those of the best system.
 
-    `fold_of`: the number of each row's fold; rows are ranked within their fold.
+    `fold_of`: the number of each row's fold, shape (rows,) or (divisions, rows); rows are ranked within their fold.
     """
+    fold_of = np.atleast_2d(fold_of)
     weak, strong = np.array([p.weak_score for p in pairs]), np.array([p.strong_score for p in pairs])
     said = [*said, *_baselines(weak, strong)]
-    parts = within_folds(np.arange(len(pairs)), fold_of)
+    every = np.arange(len(pairs))
     results = [_result(s, pairs, weak, strong, fold_of) for s in said]
     best = max(zip(said, results, strict=True), key=lambda s: (not s[1].baseline, s[1].metrics["apgr"] or 0.0))[0]
     return Report(
@@ -134,7 +148,7 @@ def judge(pairs: Sequence[Pair], said: Sequence[Decided], command: str, fold_of:
         ["apgr", "auroc"],
         results,
         _wrong(best, pairs),
-        cost_quality={s.name: _curve(s.needed, weak, strong, parts) for s in said if s.needed is not None},
+        cost_quality={s.name: _curve(_ranked(s.needed, every, fold_of), weak, strong) for s in said if s.needed is not None},
         notes=list(notes),
     )
 
@@ -150,8 +164,14 @@ def _baselines(weak: Floats, strong: Floats) -> list[Decided]:
     ]
 
 
-def _curve(needed: Floats, weak: Floats, strong: Floats, parts: Sequence[Rows]) -> Curve:
-    return mean_curve([cost_quality(needed[part], weak[part], strong[part]) for part in parts], [len(part) for part in parts])
+def _ranked(needed: Floats, rows: Rows, fold_of: Ints) -> list[tuple[Rows, Floats]]:
+    """The rows that are ranked together, fold after fold and division after division, each with its `needed`."""
+    of_division = np.broadcast_to(needed, fold_of.shape)
+    return [(part, own[part]) for own, folds in zip(of_division, fold_of, strict=True) for part in within_folds(rows, folds)]
+
+
+def _curve(ranked: Sequence[tuple[Rows, Floats]], weak: Floats, strong: Floats) -> Curve:
+    return mean_curve([cost_quality(needed, weak[part], strong[part]) for part, needed in ranked], [len(part) for part, _ in ranked])
 
 
 def _result(said: Decided, pairs: Sequence[Pair], weak: Floats, strong: Floats, fold_of: Ints) -> Result:
@@ -162,11 +182,11 @@ def _result(said: Decided, pairs: Sequence[Pair], weak: Floats, strong: Floats, 
         decided = {"strong_share": mean(said.sent[rows]), "quality": mean(gained[rows])}
         if said.needed is None:
             return dict.fromkeys(RANKED) | decided
-        needed = said.needed
-        parts = within_folds(rows, fold_of)
-        curve = _curve(needed, weak, strong, parts)
-        apart = mean_defined(auroc(needed[part[better[part]]], needed[part[~better[part]]]) for part in parts)
+        parts = _ranked(said.needed, rows, fold_of)
+        curve = _curve(parts, weak, strong)
+        apart = mean_defined(auroc(needed[better[part]], needed[~better[part]]) for part, needed in parts)
         ranked = dict(zip(RANKED, (apgr(curve), cpt(curve, 0.5), cpt(curve, 0.8), apart), strict=True))
+        needed = said.needed.reshape(-1, len(pairs)).mean(axis=0)
         per_value = {f"apgr.{value}": _apgr_of(needed, weak, strong, rows[has[rows]]) for value, has in of_value.items()}
         return ranked | decided | per_value
 
@@ -179,7 +199,7 @@ def _apgr_of(needed: Floats, weak: Floats, strong: Floats, rows: Rows) -> float 
 
 def _wrong(said: Decided, pairs: Sequence[Pair]) -> list[dict[str, object]]:
     """The costliest mistakes: left to the inferior model though the superior one is better, those it was surest of first."""
-    needed = said.needed if said.needed is not None else said.sent
+    needed = np.atleast_2d(said.sent if said.needed is None else said.needed).mean(axis=0)
     missed = [n for n, p in enumerate(pairs) if p.strong_score > p.weak_score and said.sent[n] < 0.5]
     return [
         {

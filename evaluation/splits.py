@@ -16,6 +16,8 @@ from evaluation.metrics import Floats, Ints, Rows
 from retrieval.text import normalise
 
 FOLDS = 5
+FEW, DIVISIONS = 2000, 10
+"""Fewer rows than this are cross-validated so many times."""
 Predict = Callable[[int], float]
 """A fitted system's number for a row."""
 
@@ -58,7 +60,16 @@ def within_folds(rows: Rows, fold_of: Ints) -> list[Rows]:
     return [rows[of == n] for n in np.unique(of)]
 
 
-def folds(rows: Sequence[Grouped], path: Path, count: int = FOLDS) -> list[Split]:
+def divisions(rows: Sequence[Grouped], path: Path) -> list[list[Split]]:
+    """Cross-validations: one, or of few rows several, each of them divided otherwise. Raises InputError, see `folds`.
+
+    Among few rows the number hangs on which of them fall into one fold: the mean over several divisions does less so (Kim: Estimating
+    classification error rate: repeated cross-validation, repeated hold-out and bootstrap, 2009).
+    """
+    return [folds(rows, path, seed=seed) for seed in range(DIVISIONS if len(rows) < FEW else 1)]
+
+
+def folds(rows: Sequence[Grouped], path: Path, count: int = FOLDS, seed: int = 0) -> list[Split]:
     """Cross-validation in at most `count` folds of about equal size, the same for the same rows. Raises InputError with one group only."""
     from sklearn.model_selection import GroupKFold
 
@@ -67,7 +78,7 @@ def folds(rows: Sequence[Grouped], path: Path, count: int = FOLDS) -> list[Split
     if count < 2:
         raise InputError(f"{path}: expected at least two different prompts (or groups) to fit on the one and judge the other; got one.")
     # Groups of one size are dealt out in turn: mixed first, so that a pattern in the file's order does not become one of the folds.
-    mixed = np.random.default_rng(0).permutation(int(group.max()) + 1)[group]
+    mixed = np.random.default_rng(seed).permutation(int(group.max()) + 1)[group]
     parts = GroupKFold(count).split(mixed, groups=mixed)
     return [Split(fit.astype(np.int64), judge.astype(np.int64)) for fit, judge in parts]
 

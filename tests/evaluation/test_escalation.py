@@ -65,6 +65,14 @@ def test_rows_are_ranked_within_their_fold():
     assert (pooled["apgr"], pooled["auroc"]) == (pytest.approx((0.25 + 0.5 + 0.75 + 1) / 4), 0.75)
 
 
+def test_of_several_divisions_the_mean_counts():
+    pairs = [Pair("a", 0, 1), Pair("b", 1, 1), Pair("c", 0, 1), Pair("d", 1, 1)]
+    right, wrong, one_fold = [0.9, 0.1, 0.9, 0.1], [0.1, 0.9, 0.1, 0.9], [0, 0, 0, 0]
+    system = Decided("x", np.array([right, wrong]), np.array([1.0, 0.0, 0.5, 0.0]))
+    found = judge(pairs, [system], "", np.array([one_fold, one_fold])).results[0].metrics
+    assert (found["apgr"], found["auroc"], found["strong_share"]) == (pytest.approx(0.5), 0.5, 0.375)
+
+
 def test_the_costliest_mistakes_come_first_and_are_the_best_systems():
     pairs = [Pair(name, w, 1) for name, w in (("a", 0), ("b", 0), ("c", 1), ("d", 0), ("e", 1))]
     good = Decided("good", np.array([0.9, 0.3, 0.2, 0.4, 0.1]), np.array([1.0, 0, 0, 0, 0]))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from core.errors import InputError
 from evaluation.data import Pair
 from evaluation.encoding import RememberingEncoder
-from evaluation.splits import fold_numbers, folds, held_out, left_out, out_of_sample, within_folds
+from evaluation.splits import DIVISIONS, FEW, divisions, fold_numbers, folds, held_out, left_out, out_of_sample, within_folds
 
 
 def rows(*texts, groups=None):
@@ -49,6 +49,13 @@ def test_no_fold_ever_shares_a_prompt_or_a_group(pairs):
 def test_one_prompt_cannot_be_split(tmp_path):
     with pytest.raises(InputError, match="expected at least two different prompts"):
         folds(rows("a", "A"), tmp_path / "f.jsonl")
+
+
+def test_few_rows_are_divided_several_times_and_many_once(tmp_path):
+    few = divisions(rows(*(f"row {n}" for n in range(40))), tmp_path)
+    assert [sorted(row for split in division for row in split.judge.tolist()) for division in few] == [list(range(40))] * DIVISIONS
+    assert len({tuple(fold_numbers(division).tolist()) for division in few}) == DIVISIONS
+    assert len(divisions(rows(*(f"row {n}" for n in range(FEW))), tmp_path)) == 1
 
 
 def test_training_rows_that_are_judged_too_are_left_out(tmp_path):
