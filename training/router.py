@@ -122,14 +122,14 @@ def _settings(services: Services, kind: str, labels: set[str], model: str | None
     return settings
 
 
-def _steps(progress: Progress) -> Callable[[int], None]:
-    """Advances a bar whose length is only known at the first step."""
-    bars: list[Callable[[int], None]] = []
+def _steps(progress: Progress) -> Callable[[str, int], None]:
+    """Advances bars whose lengths are only known at their first step."""
+    bars: dict[str, Callable[[int], None]] = {}
 
-    def step(total: int) -> None:
-        if not bars:
-            bars.append(progress("Training", total))
-        bars[0](1)
+    def step(what: str, total: int) -> None:
+        if what not in bars:
+            bars[what] = progress(what, total)
+        bars[what](1)
 
     return step
 

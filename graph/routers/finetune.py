@@ -95,8 +95,8 @@ class Tuner:
         import torch
 
         self._encoder.train()
-        for batch in self._batches(rows):
-            logits = self._logits(self._encode([self.texts[n] for n in batch]))
+        for batch in batches(self.texts, rows, self._rng):
+            logits = self._logits(self._encoded([self.texts[n] for n in batch]))
             targets = self._targets[batch]
             loss = torch.nn.functional.cross_entropy(logits, self._smooth(targets), reduction="none")
             weights = targets @ self._weights
@@ -117,7 +117,7 @@ class Tuner:
         with torch.no_grad():
             for start in range(0, len(order), BATCH):
                 batch = order[start : start + BATCH]
-                found[batch] = self._encode([texts[n] for n in batch]).numpy()
+                found[batch] = self._encoded([texts[n] for n in batch]).numpy()
         return found
 
     @property
@@ -130,35 +130,17 @@ class Tuner:
 
     def export(self, folder: Path) -> None:
         """Blend, and write model.onnx (int8) and tokenizer.json."""
-        from retrieval.export import export
-
         new, share = self._encoder.state_dict(), self.recipe.blend
         self._encoder.load_state_dict(
             {name: old + share * (new[name] - old) if old.is_floating_point() else old for name, old in self._old.items()}
         )
-        self._encoder.save_pretrained(folder / "tuned")
-        self._tokenizer.save_pretrained(folder / "tuned")
-        export(folder / "model.onnx", "int8", folder / "tuned")
+        write_encoder(self._encoder, self._tokenizer, folder / "model.onnx")
         # The packaged one as it comes, for whoever has it open already: saved, it would differ in how it was last used.
-        tokenizer = (folder / "tuned" if self.recipe.base else packaged_model()) / "tokenizer.json"
-        shutil.copyfile(tokenizer, folder / "tokenizer.json")
+        given = packaged_model() if not self.recipe.base else folder / "model"
+        shutil.copyfile(given / "tokenizer.json", folder / "tokenizer.json")
 
-    def _batches(self, rows: Ints) -> Iterator[Any]:
-        order, cut = self._rng.permutation(rows), []
-        for start in range(0, len(order), BATCH * BUCKET):
-            bucket = sorted(order[start : start + BATCH * BUCKET].tolist(), key=lambda n: len(self.texts[n]))
-            cut += [bucket[at : at + BATCH] for at in range(0, len(bucket), BATCH)]
-        for n in self._rng.permutation(len(cut)):
-            yield cut[n]
-
-    def _encode(self, texts: list[str]) -> torch.Tensor:
-        import torch
-
-        batch = self._tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        with torch.autocast("cpu", torch.bfloat16):
-            hidden = self._encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state.float()
-        mask = batch["attention_mask"].unsqueeze(-1).float()
-        return torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
+    def _encoded(self, texts: list[str]) -> torch.Tensor:
+        return encode(self._tokenizer, self._encoder, texts)
 
     def _logits(self, vectors: torch.Tensor) -> torch.Tensor:
         import torch
@@ -168,6 +150,36 @@ class Tuner:
 
     def _smooth(self, targets: torch.Tensor) -> torch.Tensor:
         return (1 - self.recipe.smoothing) * targets + self.recipe.smoothing / targets.shape[1]
+
+
+def batches(texts: Sequence[str], rows: Ints, rng: np.random.Generator, size: int = BATCH) -> Iterator[Any]:
+    """The rows in batches of texts of like length, in random order."""
+    order, cut = rng.permutation(rows), []
+    for start in range(0, len(order), size * BUCKET):
+        bucket = sorted(order[start : start + size * BUCKET].tolist(), key=lambda n: len(texts[n]))
+        cut += [bucket[at : at + size] for at in range(0, len(bucket), size)]
+    for n in rng.permutation(len(cut)):
+        yield cut[n]
+
+
+def encode(tokenizer: Any, encoder: Any, texts: list[str]) -> torch.Tensor:
+    """Shape (len(texts), dimensions), of unit length: the mean of the tokens."""
+    import torch
+
+    batch = tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state.float()
+    mask = batch["attention_mask"].unsqueeze(-1).float()
+    return torch.nn.functional.normalize((hidden * mask).sum(1) / mask.sum(1), dim=1)
+
+
+def write_encoder(encoder: Any, tokenizer: Any, target: Path) -> None:
+    """Write the encoder to `target`, int8; beside it a folder of the same name, as Hugging Face has it."""
+    from retrieval.export import export
+
+    encoder.save_pretrained(target.with_suffix(""))
+    tokenizer.save_pretrained(target.with_suffix(""))
+    export(target, "int8", target.with_suffix(""))
 
 
 def load_base(base: str) -> tuple[Any, Any]:

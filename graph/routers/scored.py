@@ -49,6 +49,11 @@ class ScoredRouter(ABC):
 
     def calibrate(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
         """See `Router.calibrate`. Raises InputError for a label that was not learnt."""
+        self.calibration = self._held_out(self.scores, texts, labels)
+        return self
+
+    def _held_out(self, scores: Callable[[Sequence[str]], Floats], texts: Sequence[str], labels: Sequence[str]) -> Calibration:
+        """What `scores` are worth on these texts. Raises InputError, see `calibrate`."""
         if unknown := sorted(set(labels) - set(self.labels)):
             known = ", ".join(self.labels[:SHOWN]) + (" ..." if len(self.labels) > SHOWN else "")
             raise InputError(f"Held-out examples have the label {unknown[0]!r}, which the training examples lack. Known: {known}.")
@@ -56,8 +61,7 @@ class ScoredRouter(ABC):
         rows = [(text, self.labels.index(label)) for text, label in dict.fromkeys(zip(texts, labels, strict=True))]
         if not rows:
             raise InputError("Expected held-out examples to calibrate on; got no rows.")
-        self.calibration = self._calibration(self.scores([text for text, _ in rows]), np.eye(len(self.labels))[[n for _, n in rows]])
-        return self
+        return self._calibration(scores([text for text, _ in rows]), np.eye(len(self.labels))[[n for _, n in rows]])
 
     def predict_proba(self, texts: Sequence[str]) -> Floats:
         """See `Router.predict_proba`."""

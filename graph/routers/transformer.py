@@ -1,13 +1,13 @@
 """Routing by an encoder that was fine-tuned for it; torch is needed to fit, ONNX Runtime to serve.
 
 Many labels (intents) are narrow: each has one prototype, and the nearest wins (see `finetune`); what is far from them all is out of scope.
-Few labels (experts) are wide, and their
-borders crooked: the examples vote by their similarity, as in the router `similarity`, but in the space that was tuned for it.
+Few labels (experts) are wide, and their borders crooked: the examples vote by their similarity, as in the router `similarity`, but in the
+space that was tuned for it. Most questions are clear: a smaller encoder, distilled from the tuned one, may decide those (see `distil`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,20 +16,22 @@ import numpy as np
 from core.errors import InputError
 from core.types import OUT_OF_SCOPE, Neighbour
 from graph.routers.base import Examples, class_weights
-from graph.routers.calibration import Floats, Ints
-from graph.routers.saved import broken, files_of, read_router, write_router
+from graph.routers.calibration import Calibration, Floats, Ints
+from graph.routers.saved import Arrays, broken, files_of, read_router, write_router
 from graph.routers.scored import ScoredRouter
-from graph.routers.votes import Votes, distrust_of, highest, learn, tally
-from retrieval.encoder import MAX_TOKENS, Encoder, Vectors
-from retrieval.onnx_bank import OnnxBank, as_kept, write_bank
-from retrieval.onnx_text import OnnxText
+from graph.routers.voters import SHARPNESS, Voters, open_text
+from retrieval.encoder import Encoder, Vectors
+from retrieval.onnx_bank import as_kept
 
 if TYPE_CHECKING:
+    import torch
+
     from graph.routers.finetune import Tuner
+    from retrieval.onnx_text import OnnxText
 
 HELD_OUT = 10
 """Every so many-th example calibrates; in the last epoch it is learnt from too, when the learning rate is nearly nothing."""
-MODEL, TOKENIZER, BANK = "model.onnx", "tokenizer.json", "bank.onnx"
+MODEL, TOKENIZER, BANK, SMALL = "model.onnx", "tokenizer.json", "bank.onnx", "small-"
 FEW_LABELS = 10
 PROTOTYPES = 16
 """Of each of few labels, while the encoder is trained."""
@@ -37,14 +39,15 @@ SCALE = 20.0
 """Of the cosines to the prototypes: how sharp the softmax is."""
 REFUSED, STEEPNESS = 0.005, 2.0
 """The threshold of out of scope leaves out this share of the experts' held-out examples; how fast its probability rises around it."""
-SHARPNESS, RIDGE = 1.0, 0.05
-"""Of the votes, see `votes`."""
+CLEAR = 0.005, 0.9
+"""Probabilities of out of scope below and from which the small encoder's word is enough."""
 
 
 class TransformerRouter(ScoredRouter):
     """`base`: a BERT or RoBERTa model's name or folder, the packaged MiniLM when empty; `blend`: see `finetune.Recipe`.
 
-    `on_step(total)` is called after each batch.
+    `layers`: so many of the base's make the smaller encoder that decides what is clear; 0: there is none, nor is there above FEW_LABELS
+    labels or without examples out of scope. `on_step(what, total)` is called after each batch.
     """
 
     kind = "transformer"
@@ -56,9 +59,10 @@ class TransformerRouter(ScoredRouter):
         base: str = "",
         epochs: int = 6,
         blend: float = 1.0,
+        layers: int = 0,
         balanced: bool = True,
         seed: int = 0,
-        on_step: Callable[[int], None] = lambda total: None,
+        on_step: Callable[[str, int], None] = lambda what, total: None,
     ) -> None:
         super().__init__(balanced=balanced, seed=seed)
         if epochs < 1 or not 0 <= blend <= 1:
@@ -67,17 +71,16 @@ class TransformerRouter(ScoredRouter):
         self.base = base
         self.epochs = epochs
         self.blend = blend
+        self.layers = layers
         self._on_step = on_step
         self._folder = Path()
-        self._text: OnnxText | None = None
-        self._texts: list[str] = []
         self._of: list[str] = []
-        self._bank: OnnxBank | None = None
+        self._whole: Voters | None = None
+        self._small: Voters | None = None
+        self._small_calibration = Calibration()
+        self._text: OnnxText | None = None
         self._prototypes: Vectors = np.zeros((0, 0), np.float32)
-        self._votes: Vectors = np.zeros((0, 0), np.float32)
-        self._left_out: Vectors = np.zeros((0, 0), np.float32)
         self._threshold = 0.0
-        self._last: tuple[str, Vectors] = "", self._votes
 
     @property
     def voting(self) -> bool:
@@ -85,51 +88,122 @@ class TransformerRouter(ScoredRouter):
         return len(self.labels) <= FEW_LABELS
 
     def _learn(self, examples: Examples) -> tuple[Ints, Floats]:
+        if self._wants_small:
+            from graph.routers.distil import smaller
+
+            smaller(self.base, self.layers)  # what cannot be made is refused before minutes of training
+        self._folder = made = files_of(self)
         folds, rows = examples.folds(HELD_OUT), np.arange(len(examples.texts))
-        held_out = rows[folds == 0]
-        tuner = self._tuner(examples, len(held_out))
+        held_out, total = rows[folds == 0], self._batches(rows, folds)
+        tuner = self._tuner(examples, total)
         for _ in range(self.epochs - 1):
             tuner.train(rows[folds > 0])
-        before = None if self.voting else tuner.vectors([examples.texts[n] for n in held_out]) @ tuner.head.T
-        if before is not None and self._inside != slice(None):
+        if not self.voting:
+            return held_out, self._learn_prototypes(examples, tuner, held_out)
+        tuner.train(rows)
+        tuner.export(made)
+        return held_out, self._learn_votes(examples)[held_out]
+
+    def _learn_votes(self, examples: Examples) -> Floats:
+        """The votes in the space of the encoder in the folder, and a small encoder's beside it. Each example's scores without itself."""
+        made = self._folder
+        self._of = ["+".join(own) for own in examples.own]
+        self._whole = Voters.learn(made / MODEL, made / TOKENIZER, made / BANK, examples)
+        if self._wants_small:
+            self._distil(examples, self._whole)
+            self._small = Voters.learn(made / (SMALL + MODEL), made / TOKENIZER, made / (SMALL + BANK), examples)
+            held_out = examples.folds(HELD_OUT) == 0
+            self._small_calibration = self._calibration(self._small.left_out[held_out].astype(np.float64), examples.targets[held_out])
+        return self._whole.left_out.astype(np.float64)
+
+    def _learn_prototypes(self, examples: Examples, tuner: Tuner, held_out: Ints) -> Floats:
+        """The last epoch; the scores that what was held out until then had before it."""
+        before = tuner.vectors([examples.texts[n] for n in held_out]) @ tuner.head.T
+        if self._inside != slice(None):
             inside = examples.targets[held_out, -1] == 0
             self._threshold = float(np.quantile(before[inside, self._inside].max(axis=1), REFUSED))
-        tuner.train(rows)
-        made = files_of(self)
-        tuner.export(made)
-        if before is not None:
-            self._prototypes = tuner.head
-            self._open(made)
-            return held_out, self._by_prototypes(before)
-        vectors = _text_model(made).vectors(examples.texts)
-        kept = as_kept(vectors)
-        judges = _voted(kept[folds > 0], examples.signs[folds > 0])
-        found = _voted(kept, examples.signs)
-        write_bank(found.anchors, made / BANK)
-        self._open(made)
-        self._votes, self._left_out = found.votes, found.left_out.astype(np.float32)
-        self._texts, self._of = examples.texts, ["+".join(own) for own in examples.own]
-        return held_out, tally("kernel", vectors[held_out] @ judges.anchors.T, judges.votes, SHARPNESS)
+        tuner.train(np.arange(len(examples.texts)))
+        tuner.export(self._folder)
+        self._prototypes, self._text = tuner.head, open_text(self._folder / MODEL, self._folder / TOKENIZER)
+        return self._by_prototypes(before)
 
-    def _tuner(self, examples: Examples, held_out: int) -> Tuner:
-        from graph.routers.finetune import BATCH, Recipe, Tuner
+    def _distil(self, examples: Examples, whole: Voters) -> None:
+        """Write the small encoder, which learns the vectors of the whole one and what its examples vote."""
+        import torch
 
-        total = sum(-(-rows // BATCH) for rows in [len(examples.texts) - held_out] * (self.epochs - 1) + [len(examples.texts)])
+        from graph.routers.distil import Distiller
+
+        text = open_text(whole.model, whole.tokenizer)
+        anchors, votes = torch.tensor(as_kept(text.vectors(examples.texts)).T), torch.tensor(whole.votes)
+
+        def score(vectors: torch.Tensor) -> torch.Tensor:
+            return torch.exp(2 * SHARPNESS * (vectors @ anchors - 1)) @ votes
+
+        small = Distiller(examples.texts, text.vectors, score, self.base, self.layers, self.seed)
+        small.train(lambda: self._on_step("Distilling", small.steps))
+        small.export(self._folder / (SMALL + MODEL))
+
+    def _batches(self, rows: Ints, folds: Ints) -> int:
+        from graph.routers.finetune import BATCH
+
+        return sum(-(-size // BATCH) for size in [int((folds > 0).sum())] * (self.epochs - 1) + [len(rows)])
+
+    def _tuner(self, examples: Examples, total: int) -> Tuner:
+        from graph.routers.finetune import Recipe, Tuner
+
         recipe = Recipe(self.base, self.epochs, PROTOTYPES if self.voting else 1, SCALE, self.blend, seed=self.seed)
         weights = class_weights(examples.targets) if self.balanced else np.ones(len(self.labels))
-        return Tuner(examples.texts, examples.targets, weights, recipe, total, lambda: self._on_step(total))
+        return Tuner(examples.texts, examples.targets, weights, recipe, total, lambda: self._on_step("Training", total))
+
+    def calibrate(self, texts: Sequence[str], labels: Sequence[str]) -> Self:
+        """See `Router.calibrate`."""
+        super().calibrate(texts, labels)
+        if self._small:
+            self._small_calibration = self._held_out(self._small.scores, texts, labels)
+        return self
 
     def scores(self, texts: Sequence[str]) -> Floats:
-        """See `ScoredRouter.scores`."""
-        if not texts:
-            return np.zeros((0, len(self.labels)))
-        cosines = self._cosines(texts)
-        return tally("kernel", cosines, self._votes, SHARPNESS) if self.voting else self._by_prototypes(cosines)
+        """See `ScoredRouter.scores`: those of the whole encoder."""
+        if self._whole:
+            return self._whole.scores(texts)
+        return self._by_prototypes(self._to_prototypes(texts)) if texts else np.zeros((0, len(self.labels)))
+
+    def predict_proba(self, texts: Sequence[str]) -> Floats:
+        """See `Router.predict_proba`."""
+        if not self._small:
+            return super().predict_proba(texts)
+        return self._in_two_steps(texts, self._small.scores, super().predict_proba)
+
+    def left_out_proba(self, texts: Sequence[str]) -> Floats:
+        """See `Router.left_out_proba`; the votes are left out, though the encoder has seen the text."""
+        if not self._whole:
+            return super().left_out_proba(texts)
+        whole = self._whole.left_out_scores
+        if not self._small:
+            return self.calibration.probabilities(whole(texts))
+        return self._in_two_steps(texts, self._small.left_out_scores, lambda rest: self.calibration.probabilities(whole(rest)))
+
+    def _in_two_steps(self, texts: Sequence[str], small: Callable[[Sequence[str]], Floats], whole: Callable[[list[str]], Floats]) -> Floats:
+        """By the small encoder; what is not clear to it by the whole one."""
+        found = self._small_calibration.probabilities(small(texts))
+        doubtful = np.flatnonzero((found[:, -1] >= CLEAR[0]) & (found[:, -1] < CLEAR[1]))
+        if len(doubtful):
+            found[doubtful] = whole([texts[n] for n in doubtful.tolist()])
+        return found
 
     def familiarity(self, texts: Sequence[str]) -> Floats:
         """See `Router.familiarity`: the highest cosine to a prototype, or vote, of an expert."""
-        found: Floats = (self.scores(texts) if self.voting else self._cosines(texts))[:, self._inside].max(axis=1).astype(np.float64)
+        found: Floats = (self.scores(texts) if self._whole else self._to_prototypes(texts))[:, self._inside].max(axis=1).astype(np.float64)
         return found
+
+    def nearest(self, text: str, k: int) -> list[Neighbour]:
+        """See `Router.nearest`, in the space that is looked at first; none where labels have prototypes."""
+        asked = self._small or self._whole
+        return [Neighbour(asked.texts[n], self._of[n], cosine) for n, cosine in asked.nearest(text, k)] if asked else []
+
+    def _to_prototypes(self, texts: Sequence[str]) -> Vectors:
+        assert self._text, "fit or load first"
+        return self._text.vectors(texts) @ self._prototypes.T
 
     def _by_prototypes(self, cosines: Vectors) -> Floats:
         """Scores, shape (n, labels): out of scope wins where even the nearest prototype is farther than the threshold."""
@@ -144,43 +218,24 @@ class TransformerRouter(ScoredRouter):
         """The experts' columns."""
         return slice(-1) if OUT_OF_SCOPE in self.labels else slice(None)
 
-    def left_out_proba(self, texts: Sequence[str]) -> Floats:
-        """See `Router.left_out_proba`; the votes are left out, though the encoder has seen the text."""
-        place = {text: n for n, text in enumerate(self._texts)}
-        scores = [self._left_out[[place[text]]] if text in place else self.scores([text]) for text in texts]
-        return self.calibration.probabilities(np.concatenate([row.astype(np.float64) for row in scores]))
-
-    def _cosines(self, texts: Sequence[str]) -> Vectors:
-        """To every anchor, shape (n, anchors). The last question's are kept: probabilities and nearest examples both want them."""
-        if len(texts) > 1:
-            return self._compared(texts)
-        if self._last[0] != texts[0]:
-            self._last = texts[0], self._compared(texts)
-        return self._last[1]
-
-    def _compared(self, texts: Sequence[str]) -> Vectors:
-        assert self._text, "fit or load first"
-        vectors = self._text.vectors(texts)
-        return self._bank.cosines(vectors) if self._bank else vectors @ self._prototypes.T
-
-    def nearest(self, text: str, k: int) -> list[Neighbour]:
-        """See `Router.nearest`; none where labels have prototypes."""
-        if not self._texts:
-            return []
-        cosines = self._cosines([text])[0]
-        return [Neighbour(self._texts[i], self._of[i], round(float(cosines[i]), 4)) for i in highest(cosines, k).tolist()]
-
-    def _open(self, folder: Path) -> None:
-        self._folder, self._text = folder, _text_model(folder)
-        self._bank = OnnxBank(folder / BANK) if self.voting else None
+    @property
+    def _wants_small(self) -> bool:
+        return bool(self.layers) and self.voting and OUT_OF_SCOPE in self.labels
 
     def save(self, folder: Path) -> None:
         """See `Router.save`."""
-        settings: dict[str, Any] = {"base": self.base, "epochs": self.epochs, "blend": self.blend}
-        about = self._about(self.encoder, **settings) | {"texts": self._texts, "of": self._of, "threshold": self._threshold}
-        arrays = {"votes": self._votes, "left_out": self._left_out} if self.voting else {"prototypes": self._prototypes}
-        files = (MODEL, TOKENIZER, BANK) if self.voting else (MODEL, TOKENIZER)
-        write_router(folder, about, arrays, {name: self._folder / name for name in files})
+        settings: dict[str, Any] = {"base": self.base, "epochs": self.epochs, "blend": self.blend, "layers": self.layers}
+        about = self._about(self.encoder, **settings) | {"of": self._of, "threshold": self._threshold}
+        arrays: Arrays = {"prototypes": self._prototypes}
+        files = {name: self._folder / name for name in (MODEL, TOKENIZER)}
+        if self._whole:
+            about["texts"] = list(self._whole.texts)
+            arrays, files[BANK] = _arrays(self._whole, ""), self._whole.bank
+        if self._small:
+            about["small"] = self._small_calibration.as_dict()
+            arrays |= _arrays(self._small, SMALL)
+            files |= {SMALL + MODEL: self._small.model, SMALL + BANK: self._small.bank}
+        write_router(folder, about, arrays, files)
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder) -> Self:
@@ -189,20 +244,22 @@ class TransformerRouter(ScoredRouter):
         try:
             router = cls(encoder, **about["settings"])
             router._restore(about)
-            router._texts, router._of, router._threshold = about["texts"], about["of"], about["threshold"]
+            router._folder, router._of, router._threshold = folder, about["of"], about["threshold"]
             if router.voting:
-                router._votes, router._left_out = arrays["votes"], arrays["left_out"]
+                router._whole = _voters(folder, "", about, arrays)
             else:
-                router._prototypes = arrays["prototypes"]
-            router._open(folder)
+                router._prototypes, router._text = arrays["prototypes"], open_text(folder / MODEL, folder / TOKENIZER)
+            if "small" in about:
+                router._small, router._small_calibration = _voters(folder, SMALL, about, arrays), Calibration.from_dict(about["small"])
         except (ValueError, KeyError, TypeError) as error:
             raise broken(folder, cls.kind, error) from None
         return router
 
 
-def _text_model(folder: Path) -> OnnxText:
-    return OnnxText(folder / MODEL, folder / TOKENIZER, max_tokens=MAX_TOKENS)
+def _arrays(voters: Voters, prefix: str) -> Arrays:
+    return {f"{prefix}votes": voters.votes, f"{prefix}left_out": voters.left_out}
 
 
-def _voted(vectors: Vectors, signs: Floats) -> Votes:
-    return learn("kernel", vectors, signs, distrust_of(signs), SHARPNESS, RIDGE)
+def _voters(folder: Path, prefix: str, about: Mapping[str, Any], arrays: Arrays) -> Voters:
+    files = folder / (prefix + MODEL), folder / TOKENIZER, folder / (prefix + BANK)
+    return Voters(*files, about["texts"], arrays[f"{prefix}votes"], arrays[f"{prefix}left_out"])

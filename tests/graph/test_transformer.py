@@ -14,6 +14,7 @@ import pytest
 from core.errors import IndexFault, InputError
 from core.settings import ROOT
 from core.types import OUT_OF_SCOPE
+from graph.routers import transformer
 from graph.routers.kinds import load_router
 from graph.routers.transformer import FEW_LABELS, TransformerRouter
 from retrieval.encoder import Encoder
@@ -57,10 +58,10 @@ def test_the_right_label_leads(trained: TransformerRouter) -> None:
 
 
 def test_every_batch_is_a_step(base: str) -> None:
-    steps: list[int] = []
-    TransformerRouter(Nothing(), base=base, epochs=3, on_step=steps.append).fit(TEXTS, LABELS)
+    steps: list[tuple[str, int]] = []
+    TransformerRouter(Nothing(), base=base, epochs=3, on_step=lambda *step: steps.append(step)).fit(TEXTS, LABELS)
     # 84 texts, 75 of them in the first two epochs: two batches of at most 64 each.
-    assert steps == [6] * 6
+    assert steps == [("Training", 6)] * 6
 
 
 def test_a_saved_router_says_the_same(trained: TransformerRouter, tmp_path: Path, encoder: Encoder) -> None:
@@ -70,7 +71,7 @@ def test_a_saved_router_says_the_same(trained: TransformerRouter, tmp_path: Path
     np.testing.assert_array_equal(opened.left_out_proba(TEXTS[:3]), trained.left_out_proba(TEXTS[:3]))
     assert opened.nearest("honey queen", 2) == trained.nearest("honey queen", 2)
     about = json.loads((tmp_path / "router" / "about.json").read_text())
-    assert about["settings"] == {"balanced": True, "seed": 0, "base": trained.base, "epochs": 4, "blend": 1.0}
+    assert about["settings"] == {"balanced": True, "seed": 0, "base": trained.base, "epochs": 4, "blend": 1.0, "layers": 0}
 
 
 def test_the_nearest_examples(trained: TransformerRouter) -> None:
@@ -93,6 +94,57 @@ def test_without_blend_the_encoder_stays_as_it_was(base: str) -> None:
     np.testing.assert_array_equal(short.nearest("honey queen", 3), long.nearest("honey queen", 3))
     tuned = TransformerRouter(Nothing(), base=base, epochs=3).fit(TEXTS, LABELS)
     assert tuned.nearest("honey wax guitar", 3) != long.nearest("honey wax guitar", 3)
+
+
+@pytest.fixture(scope="module")
+def in_two_steps(base: str) -> TransformerRouter:
+    steps: list[tuple[str, int]] = []
+    router = TransformerRouter(Nothing(), base=base, epochs=4, layers=1, on_step=lambda *step: steps.append(step)).fit(TEXTS, LABELS)
+    # 84 texts, each of them altered twice: three batches of at most 96, nine times.
+    assert [step for step in steps if step[0] == "Distilling"] == [("Distilling", 27)] * 27
+    return router
+
+
+def test_the_small_encoder_decides_what_is_clear_and_the_whole_one_the_rest(
+    in_two_steps: TransformerRouter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert leading(in_two_steps, ASKED) == RIGHT
+    small, whole = in_two_steps._small, in_two_steps._whole
+    assert small and whole
+    by_small = in_two_steps._small_calibration.probabilities(small.scores(ASKED))
+    by_whole = in_two_steps.calibration.probabilities(whole.scores(ASKED))
+    for bounds, expected in (((0.0, 0.0), by_small), ((0.0, 1.1), by_whole)):
+        monkeypatch.setattr(transformer, "CLEAR", bounds)
+        np.testing.assert_allclose(in_two_steps.predict_proba(ASKED), expected, atol=1e-9)
+    # Out of scope to the one, not clearly to the other: the rows in between are the whole one's.
+    monkeypatch.setattr(transformer, "CLEAR", (by_small[2, -1], 1.1))
+    np.testing.assert_allclose(in_two_steps.predict_proba(ASKED), np.vstack([by_small[:2], by_whole[2:]]), atol=1e-9)
+
+
+def test_both_encoders_are_saved_and_calibrated(in_two_steps: TransformerRouter, tmp_path: Path, encoder: Encoder) -> None:
+    in_two_steps.save(tmp_path / "router")
+    opened: Any = load_router(tmp_path / "router", encoder)
+    np.testing.assert_array_equal(opened.predict_proba(ASKED), in_two_steps.predict_proba(ASKED))
+    np.testing.assert_array_equal(opened.left_out_proba(TEXTS[:3]), in_two_steps.left_out_proba(TEXTS[:3]))
+    assert opened.nearest("honey queen", 2) == in_two_steps.nearest("honey queen", 2)
+    whole, small = ((tmp_path / "router" / name).stat().st_size for name in ("model.onnx", "small-model.onnx"))
+    assert small < whole
+    opened.calibrate(ASKED, RIGHT)
+    assert opened._small_calibration != in_two_steps._small_calibration
+
+
+def test_layers_that_the_base_lacks_are_refused_before_training(base: str) -> None:
+    steps: list[str] = []
+    router = TransformerRouter(Nothing(), base=base, layers=99, on_step=lambda what, total: steps.append(what))
+    with pytest.raises(InputError, match=r"layers from 1 to \d+, as many as the base model has; got 99"):
+        router.fit(TEXTS, LABELS)
+    assert steps == []
+
+
+def test_no_small_encoder_where_nothing_is_out_of_scope(base: str) -> None:
+    inside = [(text, label) for text, label in zip(TEXTS, LABELS, strict=True) if label != OUT_OF_SCOPE]
+    router = TransformerRouter(Nothing(), base=base, epochs=1, layers=1).fit(*zip(*inside, strict=True))
+    assert router._small is None
 
 
 @pytest.mark.parametrize("bank", [[], [(f"{word} {n}", OUT_OF_SCOPE) for n, word in enumerate(WORDS[OUT_OF_SCOPE].split())]])
