@@ -2,8 +2,7 @@
 
 Head: cosine softmax. A label's score is `scale` times the cosine of the text to the label's prototypes (log-sum-exp over several), which
 start at the means of the label's examples (of its k-means clusters, for several) and are trained along (Wang et al.: CosFace, 2018, without
-a margin; Snell et al.: Prototypical Networks, 2017, for the start). Word embeddings are left as they are: words that no example holds
-keep their places beside those that do.
+a margin; Snell et al.: Prototypical Networks, 2017, for the start).
 
 Afterwards the encoder is drawn back towards where it came from (`blend`): the mean of the old and the new weights does as well on the
 examples' own kind of text and better on others (Wortsman et al.: Robust fine-tuning of zero-shot models, 2022).
@@ -42,7 +41,8 @@ class Recipe:
     """base: a Hugging Face model's name or folder, the packaged MiniLM when empty. rate: the encoder's highest learning rate.
 
     smoothing: of the labels, in [0, 1). prototypes: per label. scale: of the cosines. blend: how far the encoder goes from its old weights
-    (0) to the new ones (1).
+    (0) to the new ones (1). words: whether the word embeddings are trained too; else words that no example holds keep their places beside
+    those that do.
     """
 
     base: str = ""
@@ -50,6 +50,7 @@ class Recipe:
     prototypes: int = 1
     scale: float = 20.0
     blend: float = 1.0
+    words: bool = False
     rate: float = 1e-4
     smoothing: float = 0.1
     seed: int = 0
@@ -79,9 +80,8 @@ class Tuner:
         self._targets = torch.tensor(targets, dtype=torch.float32)
         self._weights = torch.tensor(weights, dtype=torch.float32)
         self._head = torch.nn.Parameter(torch.tensor(_prototypes(self.vectors(texts), targets, recipe), dtype=torch.float32))
-        # Word embeddings stay: a few thousand short texts touch only some of them.
         for parameter in self._encoder.get_input_embeddings().parameters():
-            parameter.requires_grad_(False)
+            parameter.requires_grad_(recipe.words)
         trained = [p for p in self._encoder.parameters() if p.requires_grad]
         self._optimiser = torch.optim.AdamW(
             [{"params": trained, "lr": recipe.rate, "weight_decay": DECAY}, {"params": [self._head], "lr": HEAD_RATE, "weight_decay": 0.0}]

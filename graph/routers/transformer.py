@@ -151,7 +151,9 @@ class TransformerRouter(ScoredRouter):
     def _tuner(self, examples: Examples, total: int) -> Tuner:
         from graph.routers.finetune import Recipe, Tuner
 
-        recipe = Recipe(self.base, self.epochs, PROTOTYPES if self.voting else 1, SCALE, self.blend, seed=self.seed)
+        # Many narrow labels hang on single words; of few wide ones, a text may hold words that no example does.
+        prototypes, words = (PROTOTYPES, False) if self.voting else (1, True)
+        recipe = Recipe(self.base, self.epochs, prototypes, SCALE, self.blend, words, seed=self.seed)
         weights = class_weights(examples.targets) if self.balanced else np.ones(len(self.labels))
         return Tuner(examples.texts, examples.targets, weights, recipe, total, lambda: self._on_step("Training", total))
 
