@@ -92,16 +92,16 @@ class TransformerRouter(ScoredRouter):
             from graph.routers.distil import smaller
 
             smaller(self.base, self.layers)  # what cannot be made is refused before minutes of training
-        self._folder = made = files_of(self)
+        self._folder, self._whole, self._small = files_of(self), None, None
         folds, rows = examples.folds(HELD_OUT), np.arange(len(examples.texts))
-        held_out, total = rows[folds == 0], self._batches(rows, folds)
-        tuner = self._tuner(examples, total)
+        held_out = rows[folds == 0]
+        tuner = self._tuner(examples, len(held_out))
         for _ in range(self.epochs - 1):
             tuner.train(rows[folds > 0])
         if not self.voting:
             return held_out, self._learn_prototypes(examples, tuner, held_out)
         tuner.train(rows)
-        tuner.export(made)
+        tuner.export(self._folder)
         return held_out, self._learn_votes(examples)[held_out]
 
     def _learn_votes(self, examples: Examples) -> Floats:
@@ -143,14 +143,10 @@ class TransformerRouter(ScoredRouter):
         small.train(lambda: self._on_step("Distilling", small.steps))
         small.export(self._folder / (SMALL + MODEL))
 
-    def _batches(self, rows: Ints, folds: Ints) -> int:
-        from graph.routers.finetune import BATCH
+    def _tuner(self, examples: Examples, held_out: int) -> Tuner:
+        from graph.routers.finetune import BATCH, Recipe, Tuner
 
-        return sum(-(-size // BATCH) for size in [int((folds > 0).sum())] * (self.epochs - 1) + [len(rows)])
-
-    def _tuner(self, examples: Examples, total: int) -> Tuner:
-        from graph.routers.finetune import Recipe, Tuner
-
+        total = sum(-(-rows // BATCH) for rows in [len(examples.texts) - held_out] * (self.epochs - 1) + [len(examples.texts)])
         # Many narrow labels hang on single words; of few wide ones, a text may hold words that no example does.
         prototypes, words = (PROTOTYPES, False) if self.voting else (1, True)
         recipe = Recipe(self.base, self.epochs, prototypes, SCALE, self.blend, words, seed=self.seed)
