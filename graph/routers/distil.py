@@ -1,4 +1,4 @@
-"""A smaller encoder in the place of a fine-tuned one: some of the base model's layers learn to give the vectors that the whole one gives.
+"""A smaller encoder beside a fine-tuned one: some of the base model's layers learn to give the vectors that the whole one gives.
 
 Besides the examples it learns from texts that are cut and mixed from them: whatever the text, the whole encoder says what is right
 (Hinton, Vinyals, Dean: Distilling the Knowledge in a Neural Network, 2015). The layers to begin with are taken at even distances, the first
@@ -48,31 +48,32 @@ class Distiller:
         torch.manual_seed(seed)
         torch.set_num_threads(os.cpu_count() or 1)
         self._rng = np.random.default_rng(seed)
-        self._score = score
+        self._vectors_of, self._score = vectors_of, score
         self._tokenizer, self._encoder = smaller(base, layers)
         for parameter in self._encoder.get_input_embeddings().parameters():
             parameter.requires_grad_(False)
         self._texts = [*texts, *(altered(text, texts, self._rng) for _ in range(ROUNDS) for text in texts)]
-        self._right = torch.nn.functional.normalize(torch.tensor(vectors_of(self._texts)), dim=1)
 
     @property
     def steps(self) -> int:
-        """The batches there will be."""
-        return EPOCHS * -(-len(self._texts) // BATCH)
+        """The batches there will be: once through the whole encoder, then the epochs."""
+        return (1 + EPOCHS) * -(-len(self._texts) // BATCH)
 
     def train(self, on_step: Callable[[], None]) -> None:
         """All epochs; `on_step` is called after each batch."""
         import torch
 
-        trained, total, rows = [p for p in self._encoder.parameters() if p.requires_grad], self.steps, np.arange(len(self._texts))
+        right = self._by_the_whole(on_step)
+        trained, rows = [p for p in self._encoder.parameters() if p.requires_grad], np.arange(len(self._texts))
+        total = EPOCHS * -(-len(rows) // BATCH)
         optimiser = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: min(1.0, (n + 1) / (WARM_UP * total)) * max(0.0, 1 - n / total))
         self._encoder.train()
         for _ in range(EPOCHS):
             for batch in batches(self._texts, rows, self._rng, BATCH):
-                found, right = encode(self._tokenizer, self._encoder, [self._texts[n] for n in batch]), self._right[batch]
+                found = encode(self._tokenizer, self._encoder, [self._texts[n] for n in batch])
                 optimiser.zero_grad()
-                self._loss(found, right).backward()
+                self._loss(found, right[batch]).backward()
                 torch.nn.utils.clip_grad_norm_(trained, 1.0)
                 optimiser.step()
                 schedule.step()
@@ -82,6 +83,15 @@ class Distiller:
     def export(self, target: Path) -> None:
         """Write the encoder, int8. The tokeniser is the whole one's."""
         write_encoder(self._encoder, self._tokenizer, target)
+
+    def _by_the_whole(self, on_step: Callable[[], None]) -> torch.Tensor:
+        import torch
+
+        found = []
+        for start in range(0, len(self._texts), BATCH):
+            found.append(self._vectors_of(self._texts[start : start + BATCH]))
+            on_step()
+        return torch.nn.functional.normalize(torch.tensor(np.concatenate(found)), dim=1)
 
     def _loss(self, found: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
         apart = 1 - (found * right).sum(1).mean()

@@ -100,8 +100,8 @@ def test_without_blend_the_encoder_stays_as_it_was(base: str) -> None:
 def in_two_steps(base: str) -> TransformerRouter:
     steps: list[tuple[str, int]] = []
     router = TransformerRouter(Nothing(), base=base, epochs=4, layers=1, on_step=lambda *step: steps.append(step)).fit(TEXTS, LABELS)
-    # 84 texts, each of them altered twice: three batches of at most 96, nine times.
-    assert [step for step in steps if step[0] == "Distilling"] == [("Distilling", 27)] * 27
+    # 84 texts, each of them altered twice: three batches of at most 96, ten times.
+    assert [step for step in steps if step[0] == "Distilling"] == [("Distilling", 30)] * 30
     return router
 
 
