@@ -63,8 +63,9 @@ class Voters:
 
     def _cosines(self, texts: Sequence[str]) -> Vectors:
         """To every example, shape (n, examples). The last question's are kept: probabilities and nearest examples both want them."""
-        if len(texts) == 1 and self._last[0] == texts[0]:
-            return self._last[1]
+        asked, cosines = self._last  # read once: another thread may ask meanwhile
+        if len(texts) == 1 and asked == texts[0]:
+            return cosines
         text, bank = self._opened
         found = bank.cosines(text.vectors(texts))
         if len(texts) == 1:

@@ -81,6 +81,21 @@ def test_the_nearest_examples(trained: TransformerRouter) -> None:
     assert first.similarity >= second.similarity
 
 
+def test_a_question_that_another_thread_asks_meanwhile_changes_nothing(trained: TransformerRouter) -> None:
+    class Interrupted(str):
+        """Whoever compares it is interrupted by another question."""
+
+        __hash__ = str.__hash__
+
+        def __eq__(self, other: object) -> bool:
+            trained.scores(["oolong teapot leaves"])
+            return str.__eq__(self, other)
+
+    expected = trained.nearest("honey queen", 2)
+    assert trained.nearest(Interrupted("honey queen"), 2) == expected
+    assert [found.label for found in expected] == ["bees", "bees"]
+
+
 def test_left_out_examples_are_judged_without_their_own_vote(trained: TransformerRouter) -> None:
     own = [trained.labels.index(label) for label in LABELS]
     rows = np.arange(len(TEXTS))
