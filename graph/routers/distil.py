@@ -16,7 +16,10 @@ import numpy as np
 
 from core.errors import InputError
 from graph.routers.finetune import DECAY, WARM_UP, batches, encode, load_base, write_encoder
+from graph.routers.voters import SHARPNESS
+from graph.routers.votes import Floats32
 from retrieval.encoder import Vectors, packaged_model
+from retrieval.onnx_bank import as_kept
 
 if TYPE_CHECKING:
     import torch
@@ -30,25 +33,25 @@ COSINE, ALIKE, SCORES = 10.0, 20.0, 3.0
 """In the loss: how far a vector is from the right one, pairs from being as alike as they should be, scores from the right ones."""
 LEFT_OUT, SWAPPED = 0.2, 0.2
 """Shares of an altered text's words."""
-Score = Callable[["torch.Tensor"], "torch.Tensor"]
 
 
 class Distiller:
     """One distillation: `train` to the end, then `export`.
 
-    `vectors_of`: the whole encoder, unit vectors. `score`: what is made of vectors afterwards. `layers`: how many are kept, of `base` (a
-    Hugging Face model's name or folder, the packaged MiniLM when empty). Raises InputError for a base that cannot be loaded or has fewer.
+    `vectors_of`: the whole encoder, unit vectors. `votes`: of the texts in its space, shape (len(texts), labels), see `voters`.
+    `layers`: how many are kept, of `base` (a Hugging Face model's name or folder, the packaged MiniLM when empty). Raises InputError for a
+    base that cannot be loaded or has fewer.
     """
 
     def __init__(
-        self, texts: Sequence[str], vectors_of: Callable[[Sequence[str]], Vectors], score: Score, base: str, layers: int, seed: int
+        self, texts: Sequence[str], vectors_of: Callable[[Sequence[str]], Vectors], votes: Floats32, base: str, layers: int, seed: int
     ) -> None:
         import torch
 
         torch.manual_seed(seed)
         torch.set_num_threads(os.cpu_count() or 1)
         self._rng = np.random.default_rng(seed)
-        self._vectors_of, self._score = vectors_of, score
+        self._vectors_of, self._votes = vectors_of, torch.tensor(votes)
         self._tokenizer, self._encoder = smaller(base, layers)
         for parameter in self._encoder.get_input_embeddings().parameters():
             parameter.requires_grad_(False)
@@ -57,15 +60,27 @@ class Distiller:
     @property
     def steps(self) -> int:
         """The batches there will be: once through the whole encoder, then the epochs."""
-        return (1 + EPOCHS) * -(-len(self._texts) // BATCH)
+        return (1 + EPOCHS) * self._each
+
+    @property
+    def _each(self) -> int:
+        """Batches of all texts once."""
+        return -(-len(self._texts) // BATCH)
 
     def train(self, on_step: Callable[[], None]) -> None:
         """All epochs; `on_step` is called after each batch."""
         import torch
 
         right = self._by_the_whole(on_step)
+        # The examples are the first of the texts; they vote as they are kept.
+        anchors = torch.tensor(as_kept(right[: len(self._votes)].numpy()).T)
+
+        def score(vectors: torch.Tensor) -> torch.Tensor:
+            return torch.exp(2 * SHARPNESS * (vectors @ anchors - 1)) @ self._votes
+
+        scores = torch.cat([score(part) for part in right.split(BATCH)])
         trained, rows = [p for p in self._encoder.parameters() if p.requires_grad], np.arange(len(self._texts))
-        total = EPOCHS * -(-len(rows) // BATCH)
+        total = EPOCHS * self._each
         optimiser = torch.optim.AdamW(trained, lr=RATE, weight_decay=DECAY)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda n: min(1.0, (n + 1) / (WARM_UP * total)) * max(0.0, 1 - n / total))
         self._encoder.train()
@@ -73,7 +88,8 @@ class Distiller:
             for batch in batches(self._texts, rows, self._rng, BATCH):
                 found = encode(self._tokenizer, self._encoder, [self._texts[n] for n in batch])
                 optimiser.zero_grad()
-                self._loss(found, right[batch]).backward()
+                wrong = ((score(found) - scores[batch]) ** 2).sum(1).mean()
+                (_apart(found, right[batch]) + SCORES * wrong).backward()
                 torch.nn.utils.clip_grad_norm_(trained, 1.0)
                 optimiser.step()
                 schedule.step()
@@ -93,11 +109,10 @@ class Distiller:
             on_step()
         return torch.nn.functional.normalize(torch.tensor(np.concatenate(found)), dim=1)
 
-    def _loss(self, found: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-        apart = 1 - (found * right).sum(1).mean()
-        unlike = ((found @ found.T - right @ right.T) ** 2).mean()
-        wrong = ((self._score(found) - self._score(right)) ** 2).sum(1).mean()
-        return COSINE * apart + ALIKE * unlike + SCORES * wrong
+
+def _apart(found: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    """How far vectors are from the right ones, and their pairs from being as alike."""
+    return COSINE * (1 - (found * right).sum(1).mean()) + ALIKE * ((found @ found.T - right @ right.T) ** 2).mean()
 
 
 def smaller(base: str, layers: int) -> tuple[Any, Any]:

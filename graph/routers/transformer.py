@@ -19,13 +19,10 @@ from graph.routers.base import Examples, class_weights
 from graph.routers.calibration import Calibration, Floats, Ints
 from graph.routers.saved import Arrays, broken, files_of, read_router, write_router
 from graph.routers.scored import ScoredRouter
-from graph.routers.voters import SHARPNESS, Voters, open_text
+from graph.routers.voters import Voters, open_text
 from retrieval.encoder import Encoder, Vectors
-from retrieval.onnx_bank import as_kept
 
 if TYPE_CHECKING:
-    import torch
-
     from graph.routers.finetune import Tuner
     from retrieval.onnx_text import OnnxText
 
@@ -129,17 +126,10 @@ class TransformerRouter(ScoredRouter):
 
     def _distil(self, examples: Examples, whole: Voters) -> None:
         """Write the small encoder, which learns the vectors of the whole one and what its examples vote."""
-        import torch
-
         from graph.routers.distil import Distiller
 
-        text = open_text(whole.model, whole.tokenizer)
-        anchors, votes = torch.tensor(as_kept(text.vectors(examples.texts)).T), torch.tensor(whole.votes)
-
-        def score(vectors: torch.Tensor) -> torch.Tensor:
-            return torch.exp(2 * SHARPNESS * (vectors @ anchors - 1)) @ votes
-
-        small = Distiller(examples.texts, text.vectors, score, self.base, self.layers, self.seed)
+        vectors_of = open_text(whole.model, whole.tokenizer).vectors
+        small = Distiller(examples.texts, vectors_of, whole.votes, self.base, self.layers, self.seed)
         small.train(lambda: self._on_step("Distilling", small.steps))
         small.export(self._folder / (SMALL + MODEL))
 

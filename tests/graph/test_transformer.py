@@ -64,12 +64,18 @@ def test_every_batch_is_a_step(base: str) -> None:
     assert steps == [("Training", 6)] * 6
 
 
+def reopened(router: TransformerRouter, folder: Path, encoder: Encoder) -> Any:
+    """The router saved and opened again, which says the same."""
+    router.save(folder)
+    opened: Any = load_router(folder, encoder)
+    np.testing.assert_array_equal(opened.predict_proba(ASKED), router.predict_proba(ASKED))
+    np.testing.assert_array_equal(opened.left_out_proba(TEXTS[:3]), router.left_out_proba(TEXTS[:3]))
+    assert opened.nearest("honey queen", 2) == router.nearest("honey queen", 2)
+    return opened
+
+
 def test_a_saved_router_says_the_same(trained: TransformerRouter, tmp_path: Path, encoder: Encoder) -> None:
-    trained.save(tmp_path / "router")
-    opened: Any = load_router(tmp_path / "router", encoder)
-    np.testing.assert_array_equal(opened.predict_proba(ASKED), trained.predict_proba(ASKED))
-    np.testing.assert_array_equal(opened.left_out_proba(TEXTS[:3]), trained.left_out_proba(TEXTS[:3]))
-    assert opened.nearest("honey queen", 2) == trained.nearest("honey queen", 2)
+    reopened(trained, tmp_path / "router", encoder)
     about = json.loads((tmp_path / "router" / "about.json").read_text())
     assert about["settings"] == {"balanced": True, "seed": 0, "base": trained.base, "epochs": 4, "blend": 1.0, "layers": 0}
 
@@ -137,11 +143,7 @@ def test_the_small_encoder_decides_what_is_clear_and_the_whole_one_the_rest(
 
 
 def test_both_encoders_are_saved_and_calibrated(in_two_steps: TransformerRouter, tmp_path: Path, encoder: Encoder) -> None:
-    in_two_steps.save(tmp_path / "router")
-    opened: Any = load_router(tmp_path / "router", encoder)
-    np.testing.assert_array_equal(opened.predict_proba(ASKED), in_two_steps.predict_proba(ASKED))
-    np.testing.assert_array_equal(opened.left_out_proba(TEXTS[:3]), in_two_steps.left_out_proba(TEXTS[:3]))
-    assert opened.nearest("honey queen", 2) == in_two_steps.nearest("honey queen", 2)
+    opened = reopened(in_two_steps, tmp_path / "router", encoder)
     whole, small = ((tmp_path / "router" / name).stat().st_size for name in ("model.onnx", "small-model.onnx"))
     assert small < whole
     opened.calibrate(ASKED, RIGHT)
