@@ -93,7 +93,7 @@ def chat(question: str) -> tuple[str, dict[str, Any]]:
 def streamed_run(question: str) -> tuple[str, dict[str, Any]]:
     """A streamed run on a new thread of the LangGraph server."""
     said = {"messages": [{"role": "user", "content": question}]}
-    body = {"assistant_id": "switchyard", "input": said, "stream_mode": ["custom"], "stream_subgraphs": True, "if_not_exists": "create"}
+    body = {"assistant_id": "switchyard", "input": said, "stream_mode": ["custom"], "if_not_exists": "create"}
     return f"/threads/{uuid.uuid4()}/runs/stream", body | {"context": {"live": True}}
 
 

@@ -36,7 +36,6 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 import graph.app
-import graph.nodes.expert
 from benchmarks.measured import COLOURS, Measured, Row, Target, axes, parser, run, spread
 from core.settings import Settings, settings
 from graph.api import run as ask
@@ -49,7 +48,7 @@ TURNS, SHORT_TURNS, THREADS, ENDS = 200, 40, 100, 20
 OVERHEAD_MS, GROWTH_MS = 5.0, 3.0
 OVER_IDLE = 5.0 / 7.9
 """What those 5 ms are of the six nodes' time where both are measured on an idle machine."""
-NODES = {graph.app: ("prepare", "route", "superior", "decline", "decide", "respond"), graph.nodes.expert: ("retrieve", "answer")}
+NODES = ("prepare", "route", "expert", "superior", "decline", "decide", "respond")
 SPEC = "fake:instant"
 
 
@@ -103,16 +102,16 @@ class Clock:
 def clocks() -> Iterator[tuple[Clock, Clock]]:
     """(nodes, models): every graph that is built meanwhile has its nodes timed, every ONNX model its runs."""
     nodes, models = Clock(), Clock()
-    before = [(module, name, getattr(module, name)) for module, names in NODES.items() for name in names]
+    before = {name: getattr(graph.app, name) for name in NODES}
     ran = onnxruntime.InferenceSession.run
     try:
-        for module, name, function in before:
-            setattr(module, name, nodes.around(function))
+        for name, function in before.items():
+            setattr(graph.app, name, nodes.around(function))
         onnxruntime.InferenceSession.run = models.around(ran)
         yield nodes, models
     finally:
-        for module, name, function in before:
-            setattr(module, name, function)
+        for name, function in before.items():
+            setattr(graph.app, name, function)
         onnxruntime.InferenceSession.run = ran
 
 

@@ -18,7 +18,7 @@ from langgraph.graph.state import CompiledStateGraph
 from graph.nodes.clarify import clarify
 from graph.nodes.decide import after_decide, decide
 from graph.nodes.decline import decline
-from graph.nodes.expert import expert_graph
+from graph.nodes.expert import expert
 from graph.nodes.prepare import prepare
 from graph.nodes.respond import respond
 from graph.nodes.review import review
@@ -38,7 +38,7 @@ def build_graph(given: Services | None = None, *, checkpointer: BaseCheckpointSa
     builder.add_node("prepare", partial(prepare, shared))
     builder.add_node("route", partial(route, shared))
     for name in experts:
-        builder.add_node(name, expert_graph(shared, name))
+        builder.add_node(name, partial(expert, shared, name))
         builder.add_edge(name, "decide")
     builder.add_node("review", partial(review, shared))
     builder.add_node("superior", partial(superior, shared))

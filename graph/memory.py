@@ -128,7 +128,6 @@ def one_turn_at_a_time(given: Services, thread: str) -> Iterator[None]:
             with store_faults(), memory.locks.held(int.from_bytes(digest.digest()[:8], signed=True), TURN_WAIT_S):
                 yield
         else:
-            locks.mkdir(parents=True, exist_ok=True)
             # So many names that of hundreds of conversations at once hardly any two share one.
             with FileLock(locks / digest.hexdigest()[:4], timeout=TURN_WAIT_S, thread_local=False):
                 yield

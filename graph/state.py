@@ -126,23 +126,14 @@ class State(TypedDict, total=False):
     drafts: Annotated[list[Draft], Collected]
 
 
-class Drafts(TypedDict):
-    """What an expert's subgraph hands back, and nothing else: two experts at once must not both write the question."""
-
-    drafts: Annotated[list[Draft], Collected]
-
-
-class ExpertState(TypedDict, total=False):
-    """The state of one expert's subgraph."""
+class Asked(TypedDict):
+    """What an expert is sent. solo: nobody else is asked. history: what the model is shown of the conversation."""
 
     question: str
-    messages: Annotated[list[AnyMessage], UntrackedValue]
+    history: list[AnyMessage]
     route: dict[str, Any]
-    ladder: Annotated[Ladder | None, UntrackedValue]
-    confidence: Annotated[Confidence, UntrackedValue]
-    attempt: Annotated[int, UntrackedValue]
-    solo: Annotated[bool, UntrackedValue]
-    pictures: Annotated[tuple[Picture, ...], UntrackedValue]
-    hits: Annotated[list[Hit], UntrackedValue]
-    fault: Annotated[str, UntrackedValue]
-    drafts: Annotated[list[Draft], Collected]
+    ladder: Ladder | None
+    confidence: Confidence
+    attempt: int
+    solo: bool
+    pictures: tuple[Picture, ...] | None

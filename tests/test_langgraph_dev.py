@@ -110,7 +110,7 @@ def test_an_answer_with_its_citation_and_a_followup_on_the_same_thread(server: t
 def test_steps_and_tokens_stream(server: tuple[SyncLangGraphClient, Settings]) -> None:
     client, _ = server
     message = {"messages": [{"role": "user", "content": QUESTION}]}
-    parts = list(client.runs.stream(None, "switchyard", input=message, stream_mode=["custom", "values"], stream_subgraphs=True))
+    parts = list(client.runs.stream(None, "switchyard", input=message, stream_mode=["custom", "values"]))
     custom = [p.data for p in parts if p.event.startswith("custom")]
     assert [c["type"] for c in custom][:2] == ["route", "passages"]
     answer = [p.data for p in parts if p.event == "values"][-1]["answer"]

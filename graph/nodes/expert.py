@@ -1,18 +1,19 @@
-"""One expert's subgraph: retrieve -> answer -> judge."""
+"""One expert: retrieve -> answer -> judge."""
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from langgraph.graph import END, START, StateGraph
+from langchain_core.documents import Document
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import get_callback_manager_for_config
 from langgraph.runtime import Runtime
 
 from core.errors import DocumentError, IndexFault
 from core.types import Hit, ModelUse, Notice, Tier
-from graph.drafting import Task, write
+from graph.drafting import Task, go_on, write
 from graph.services import Services
-from graph.state import AUTO, Context, Draft, Drafts, ExpertState, Verdict
+from graph.state import AUTO, Asked, Context, Draft, Verdict
 from graph.telling import tell
 
 CANDIDATES = 10
@@ -21,28 +22,61 @@ WIDER = 2
 """The second attempt reads this many times as many passages."""
 
 
-def expert_graph(services: Services, name: str) -> Any:
-    """Compile the subgraph of one expert. It keeps no checkpoints of its own."""
-    builder = StateGraph(ExpertState, context_schema=Context, output_schema=Drafts)
-    builder.add_node("retrieve", partial(retrieve, services, name))
-    builder.add_node("answer", partial(answer, services, name))
-    builder.add_edge(START, "retrieve")
-    builder.add_edge("retrieve", "answer")
-    builder.add_edge("answer", END)
-    return builder.compile(checkpointer=False, name=name)
+def expert(services: Services, name: str, asked: Asked, runtime: Runtime[Context], config: RunnableConfig) -> dict[str, Any]:
+    """A draft by the inferior model from the expert's best passages, judged.
 
-
-def retrieve(services: Services, name: str, state: ExpertState) -> dict[str, Any]:
-    """The expert's best passages. Raises DocumentError or IndexFault, unless another expert is asked too: then this one passes."""
-    k = services.expert(name).card.passages * (WIDER if state["attempt"] > 1 else 1)
+    Raises DocumentError or IndexFault, unless another expert is asked too: then this one passes.
+    """
+    question, attempt = asked["question"], asked["attempt"]
+    k = services.expert(name).card.passages * (WIDER if attempt > 1 else 1)
     try:
-        hits = search(services, name, state["question"], k)
+        hits = watched_search(services, name, question, k, config)
     except (DocumentError, IndexFault) as error:
-        if not isinstance(state["route"]["expert"], list):
+        if not isinstance(asked["route"]["expert"], list):
             raise
-        return {"hits": [], "fault": str(error)}
+        return {"drafts": [absent(name, str(error), attempt)]}
     tell({"type": "passages", "data": [hit.as_dict() for hit in hits]})
-    return {"hits": hits}
+    go_on(runtime)
+    return {"drafts": [write(services, task(services, name, asked, hits, runtime.context or Context()), runtime)]}
+
+
+def task(services: Services, name: str, asked: Asked, hits: list[Hit], context: Context) -> Task:
+    """What the inferior model is to do, or the one that was named in its place."""
+    named = None if context.model == AUTO else context.model
+    pictures = asked["pictures"] or ()
+    return Task(
+        question=asked["question"],
+        expert=name,
+        scores=asked["route"]["scores"],
+        confidence=asked["confidence"],
+        hits=hits,
+        history=asked["history"],
+        tier=Tier.INFERIOR,
+        spec=named or services.tiers(name, asked["ladder"], pictures=bool(pictures))[Tier.INFERIOR],
+        attempt=asked["attempt"],
+        live=context.live and asked["solo"] and asked["attempt"] == 1,
+        explicit=named is not None,
+        superior_probability=asked["route"].get("superior_probability"),
+        pictures=pictures,
+    )
+
+
+def watched_search(services: Services, name: str, question: str, k: int, config: RunnableConfig) -> list[Hit]:
+    """As `search`; whoever watches the graph's run is told of it as of a LangChain retriever's."""
+    watching = get_callback_manager_for_config(config).on_retriever_start({}, question, name=name)
+    try:
+        hits = search(services, name, question, k)
+    except BaseException as error:
+        watching.on_retriever_error(error)
+        raise
+    # Where nobody watches, nobody needs the documents.
+    watching.on_retriever_end([document(hit) for hit in hits] if watching.handlers else [])
+    return hits
+
+
+def document(hit: Hit) -> Document:
+    """A passage in LangChain's form."""
+    return Document(hit.passage.text, id=hit.passage.id, metadata={"title": hit.passage.title, "score": hit.score})
 
 
 def search(services: Services, name: str, question: str, k: int) -> list[Hit]:
@@ -59,31 +93,6 @@ def unread(services: Services, name: str, question: str, k: int, at_least: int =
     own = services.expert(name).overrides.get("retrieve")
     hits: list[Hit] = own(index, question, vector, k) if own else index.search(question, vector, max(k, at_least))
     return hits
-
-
-def answer(services: Services, name: str, state: ExpertState, runtime: Runtime[Context]) -> dict[str, Any]:
-    """A draft by the inferior model, judged."""
-    if fault := state.get("fault"):
-        return {"drafts": [absent(name, fault, state["attempt"])]}
-    context = runtime.context or Context()
-    named = None if context.model == AUTO else context.model
-    pictures = state.get("pictures") or ()
-    task = Task(
-        question=state["question"],
-        expert=name,
-        scores=state["route"]["scores"],
-        confidence=state["confidence"],
-        hits=state["hits"],
-        history=state.get("messages") or [],
-        tier=Tier.INFERIOR,
-        spec=named or services.tiers(name, state.get("ladder"), pictures=bool(pictures))[Tier.INFERIOR],
-        attempt=state["attempt"],
-        live=context.live and state["solo"] and state["attempt"] == 1,
-        explicit=named is not None,
-        superior_probability=state["route"].get("superior_probability"),
-        pictures=pictures,
-    )
-    return {"drafts": [write(services, task, runtime)]}
 
 
 def absent(name: str, fault: str, attempt: int, asked: Tier = Tier.INFERIOR) -> Draft:

@@ -18,7 +18,7 @@ from graph.safety import urgent
 from graph.services import Services
 from graph.smalltalk import small_talk
 from graph.spending import counted
-from graph.state import AUTO, Context, Ladder, State
+from graph.state import AUTO, Asked, Context, Ladder, State
 from graph.summary import recalled
 from graph.telling import tell
 
@@ -154,7 +154,15 @@ def too_hard(services: Services, found: Route, chosen: Ladder | None = None, *, 
 
 def to_experts(state: State, experts: list[str], attempt: int) -> list[Send]:
     """One task for each expert."""
-    common = {"question": state["question"], "messages": recalled(state), "route": state["route"], "attempt": attempt}
-    common |= {"confidence": state["confidence"], "ladder": state.get("ladder"), "pictures": state.get("pictures")}
     solo = len(experts) == 1 and not state.get("safety")
-    return [Send(name, {**common, "solo": solo}) for name in experts]
+    asked = Asked(
+        question=state["question"],
+        history=recalled(state),
+        route=state["route"],
+        ladder=state.get("ladder"),
+        confidence=state["confidence"],
+        attempt=attempt,
+        solo=solo,
+        pictures=state.get("pictures"),
+    )
+    return [Send(name, asked) for name in experts]

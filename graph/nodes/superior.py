@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
 from langgraph.runtime import Runtime
 
 from core.errors import DocumentError, IndexFault
 from core.types import OUT_OF_SCOPE, Hit, Route, Tier
 from graph.drafting import Task, write
-from graph.nodes.expert import absent, search
+from graph.nodes.expert import absent, search, watched_search
 from graph.services import Services
 from graph.state import AUTO, Context, State
 from graph.summary import recalled
@@ -19,17 +20,17 @@ from graph.telling import tell
 OWN, OTHERS, MOST_OTHERS = 10, 3, 3
 
 
-def superior(services: Services, state: State, runtime: Runtime[Context]) -> dict[str, Any]:
+def superior(services: Services, state: State, runtime: Runtime[Context], config: RunnableConfig) -> dict[str, Any]:
     """One draft by the superior model for each chosen expert, so that a question that spans two is answered from both."""
     found = Route(**state["route"])
     # Whoever names an expert wants that one's documents.
     named = runtime.context and runtime.context.expert != AUTO
     others = [] if named else other_hits(services, state["question"], found)
-    attempt, pictures = state.get("attempt", 1), state.get("pictures") or ()
+    question, attempt, pictures = state["question"], state.get("attempt", 1), state.get("pictures") or ()
     drafts = []
     for name in found.experts:
         try:
-            hits = [*search(services, name, state["question"], OWN), *others]
+            hits = [*watched_search(services, name, question, OWN, config), *others]
         except (DocumentError, IndexFault) as error:
             if len(found.experts) == 1:
                 raise
@@ -37,7 +38,7 @@ def superior(services: Services, state: State, runtime: Runtime[Context]) -> dic
             continue
         tell({"type": "passages", "data": [hit.as_dict() for hit in hits]})
         task = Task(
-            question=state["question"],
+            question=question,
             expert=name,
             scores=found.scores,
             confidence=state["confidence"],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from langchain_core.documents import Document
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from graph.state import Draft
@@ -16,17 +17,21 @@ Attributes = dict[str, Value]
 
 
 def of_node(outputs: Mapping[str, Any]) -> Attributes:
-    """Of a node: the route, the passages, the last draft or the answer, whichever it has made."""
+    """Of a node: the route, the last draft or the answer, whichever it has made."""
     found: dict[str, Any] = {}
     if route := outputs.get("route"):
         found |= _route(route) | {"safety_rule": outputs.get("safety")}
-    if (hits := outputs.get("hits")) is not None:
-        found |= {"passages": [hit.passage.id for hit in hits], "best_score": max((hit.score for hit in hits), default=None)}
     if drafts := outputs.get("drafts"):
         found |= _draft(drafts[-1])
     if answer := outputs.get("answer"):
         found |= _answer(answer)
     return _named(found)
+
+
+def of_search(documents: Sequence[Document]) -> Attributes:
+    """Of a search: the ids of its passages, and the best one's score."""
+    scores = [document.metadata["score"] for document in documents]
+    return _named({"passages": [str(document.id) for document in documents], "best_score": max(scores, default=None)})
 
 
 def of_turn(answer: Mapping[str, Any]) -> Attributes:

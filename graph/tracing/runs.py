@@ -24,11 +24,6 @@ class Begun:
     is_node: bool
     metadata: Mapping[str, Any]
 
-    @property
-    def expert(self) -> str:
-        """The expert whose node it is; empty for the nodes of the whole graph."""
-        return str(self.metadata.get("checkpoint_ns", "")).partition(":")[0]
-
 
 class Watcher(BaseCallbackHandler):
     """Is told of every run of the graph, in order, from whatever thread a node runs in."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_context
 
 from core.settings import Settings
-from graph.tracing.attributes import Attributes, of_model_call, of_node, of_turn
+from graph.tracing.attributes import Attributes, of_model_call, of_node, of_search, of_turn
 from graph.tracing.runs import Begun, Watcher, was_left
 
 if TYPE_CHECKING:
@@ -103,6 +104,21 @@ class Spans(Watcher):
         """A model did not answer."""
         self._end(run_id, {}, error)
 
+    def on_retriever_start(
+        self, serialized: dict[str, Any], query: str, *, run_id: UUID, parent_run_id: UUID | None = None, name: str = "", **_: Any
+    ) -> None:
+        """An expert's passages are searched; see `graph.nodes.expert.watched`."""
+        around = self._open.get(parent_run_id) if parent_run_id else None
+        self._begin(f"retrieval {name}", {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": name}, run_id, around)
+
+    def on_retriever_end(self, documents: Sequence[Document], *, run_id: UUID, **_: Any) -> None:
+        """The search is done."""
+        self._end(run_id, of_search(documents))
+
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+        """The expert's documents cannot be read."""
+        self._end(run_id, {}, error)
+
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: Any) -> None:
         """A turn or a node is done."""
         run = self._open.get(run_id)
@@ -155,9 +171,7 @@ class Spans(Watcher):
 
 
 def _node(run: Begun) -> tuple[str, Attributes]:
-    """An expert is an agent, and the node inside it that searches a retrieval; the others are called by their names."""
-    if run.name == "retrieve" and run.expert:
-        return f"retrieval {run.expert}", {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": run.expert}
+    """An expert is an agent; the others are called by their names."""
     if "__pregel_push" in run.metadata.get("langgraph_triggers", ()):
         return f"invoke_agent {run.name}", {"gen_ai.operation.name": "invoke_agent", "gen_ai.agent.name": run.name}
     return run.name, {}

@@ -57,7 +57,30 @@ class TurnLog(Watcher):
         else:
             self._turns[run.id] = turn
             if run.is_node:
-                turn.begin(run.id, f"{run.expert}.{run.name}".lstrip("."))
+                turn.begin(run.id, run.name)
+
+    def on_retriever_start(
+        self,
+        serialized: dict[str, Any],
+        query: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **_: Any,
+    ) -> None:
+        """Start the clock of a search; it is named by the node that searches."""
+        if turn := self._turns.get(parent_run_id) if parent_run_id else None:
+            self._turns[run_id] = turn
+            turn.begin(run_id, f"{(metadata or {}).get('langgraph_node')}.retrieve")
+
+    def on_retriever_end(self, documents: Any, *, run_id: UUID, **_: Any) -> None:
+        """Stop the clock."""
+        self._end(run_id, {})
+
+    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **_: Any) -> None:
+        """As on_retriever_end."""
+        self._end(run_id, {})
 
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **_: Any) -> None:
         """Stop the clock, and write the line at the end of the turn."""

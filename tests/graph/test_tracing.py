@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from core.errors import UnknownNameError
+from core.errors import IndexFault, UnknownNameError
 from core.settings import ROOT, load_settings
 from graph.api import events
 from graph.state import Context
@@ -59,15 +59,14 @@ def test_each_node_and_model_call_is_a_span_in_its_place(table, collector):
         ("prepare", "invoke_workflow switchyard"),
         ("route", "invoke_workflow switchyard"),
         ("retrieval tea", "invoke_agent tea"),
-        ("chat weak", "answer"),
-        ("answer", "invoke_agent tea"),
+        ("chat weak", "invoke_agent tea"),
         ("invoke_agent tea", "invoke_workflow switchyard"),
         ("decide", "invoke_workflow switchyard"),
         ("retrieval tea", "invoke_agent tea"),
-        ("chat weak", "answer"),
-        ("answer", "invoke_agent tea"),
+        ("chat weak", "invoke_agent tea"),
         ("invoke_agent tea", "invoke_workflow switchyard"),
         ("decide", "invoke_workflow switchyard"),
+        ("retrieval tea", "superior"),
         ("chat strong", "superior"),
         ("superior", "invoke_workflow switchyard"),
         ("decide", "invoke_workflow switchyard"),
@@ -83,7 +82,11 @@ def test_each_node_and_model_call_is_a_span_in_its_place(table, collector):
     assert turn["gen_ai.usage.output_tokens"] == sum(use.output_tokens for use in answer.models)
     assert said["route"]["switchyard.route.router"] == answer.route.router
     assert said["route"]["switchyard.route.scores.tea"] == answer.route.scores["tea"]
-    assert said["retrieval tea"]["gen_ai.data_source.id"] == "tea"
+    searched = said["retrieval tea"]
+    assert searched["gen_ai.data_source.id"] == "tea"
+    found = [hit for hit in answer.passages if hit.passage.id in searched["switchyard.passages"]]
+    assert searched["switchyard.passages"] == [hit.passage.id for hit in found]
+    assert searched["switchyard.best_score"] == pytest.approx(max(hit.score for hit in found), abs=1e-4)
     assert said["superior"]["switchyard.tier"] == "superior"
     chat = said["chat strong"]
     assert (chat["gen_ai.provider.name"], chat["gen_ai.request.model"]) == ("fake", "strong")
@@ -122,6 +125,20 @@ def test_a_model_that_fails_leaves_its_type_and_not_its_words(table, collector):
     unknown = [(name, "UnknownNameError") for name in ("prepare", "invoke_workflow switchyard")]
     assert failed == [("chat weak", "ConnectionError"), *unknown]
     assert KEY not in collector.text
+
+
+def test_documents_that_cannot_be_read_fail_the_search_and_those_who_asked_for_it(table, collector, monkeypatch):
+    asked = table([GOOD], otlp=True)
+
+    def broken(services, name, *_):
+        raise IndexFault("corrupt")
+
+    monkeypatch.setattr("graph.nodes.expert.search", broken)
+    with pytest.raises(IndexFault):
+        asked.ask()
+    close()
+    failed = [(span.name, span.attributes["error.type"]) for span in collector.spans if span.failed]
+    assert failed == [(name, "IndexFault") for name in ("retrieval tea", "invoke_agent tea", "invoke_workflow switchyard")]
 
 
 def test_a_turn_that_its_caller_leaves_is_closed_and_has_not_failed(table, collector):
@@ -226,7 +243,7 @@ def test_langsmith_gets_the_shape_of_a_run_and_none_of_its_words(tiny, tiny_sett
         done = python(LANGSMITH, tiny_settings, **models, **asked, OPENAI_BASE_URL=openai.url)
     assert done.returncode == 0, done.stderr
     names = {run["name"] for run in langsmith.runs if "name" in run}
-    nodes = {"switchyard", "prepare", "route", "tea", "retrieve", "answer", "decide", "respond"}
+    nodes = {"switchyard", "prepare", "route", "tea", "decide", "respond"}
     assert nodes | {"openai:gpt-5-mini", "local:reader"} <= names
     assert all(run_id in langsmith.text for run_id in done.stdout.split())
     assert '"outcome":"answered"' in langsmith.text

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from core.errors import UnknownNameError
+from core.errors import IndexFault, UnknownNameError
 from graph.api import events, resumed
 from graph.state import Context
 from graph.tracing.turnlog import LOGGER, Json, Text, logfmt
@@ -24,7 +24,7 @@ def lines(caplog, monkeypatch):
 def test_a_line_says_how_a_turn_went_and_where_its_time_did(table, lines):
     answer = table([BAD, BAD], [GOOD]).ask(thread="t1", owner="ann", key_id="0badcafe")
     [line] = lines()
-    assert line["parts_ms"].keys() == {"prepare", "route", "tea.retrieve", "tea.answer", "tea", "decide", "superior", "respond"}
+    assert line["parts_ms"].keys() == {"prepare", "route", "tea.retrieve", "tea", "decide", "superior.retrieve", "superior", "respond"}
     assert 0 < sum(line["parts_ms"][name] for name in ("prepare", "route", "tea", "decide", "superior", "respond")) <= line["latency_ms"]
     assert {name: value for name, value in line.items() if not name.endswith("_ms")} == {
         "thread_id": "t1",
@@ -38,6 +38,18 @@ def test_a_line_says_how_a_turn_went_and_where_its_time_did(table, lines):
         "output_tokens": sum(use.output_tokens for use in answer.models),
         "cost_usd": 0.0,
     }
+
+
+def test_a_search_that_fails_has_its_time_too(table, lines, monkeypatch):
+    def broken(services, name, *_):
+        raise IndexFault("corrupt")
+
+    monkeypatch.setattr("graph.nodes.expert.search", broken)
+    with pytest.raises(IndexFault):
+        table([GOOD]).ask()
+    [line] = lines()
+    assert (line["outcome"], line["error"]) == ("failed", "IndexFault")
+    assert line["parts_ms"].keys() == {"prepare", "route", "tea.retrieve", "tea"}
 
 
 def test_no_line_holds_a_text(table, lines, caplog):
