@@ -7,9 +7,10 @@ The shipped experts, a scripted chat model that takes no time, questions of the 
 graph   without what happens inside the nodes: LangGraph, streaming, the checkpoint, the lock of the thread.
 turn    without the time in ONNX Runtime (encoder, routers, reader): the above, and the nodes' own work, the stored row among it.
 
-Beside them six nodes that do nothing, on LangGraph's own SQLite checkpointer, in the same run. Ours writes one checkpoint a turn, before
-the answer is handed over, with synchronous=FULL: what was acknowledged outlasts a power cut. `growth`: one conversation of N turns; the
-median of its last twenty turns above that of its first twenty.
+`models left out`: the questions have been asked before, so that vectors and readings are remembered and hardly a model runs. Between its
+turns six nodes that do nothing are run on LangGraph's own SQLite checkpointer. `models run`: each question is new. Ours writes one
+checkpoint a turn, before the answer is handed over, with synchronous=FULL: what was acknowledged outlasts a power cut. `growth`: one
+conversation of N turns; the median of its last twenty turns above that of its first twenty.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -37,6 +38,7 @@ from langgraph.graph import END, START, MessagesState, StateGraph
 
 import graph.app
 from benchmarks.measured import COLOURS, Measured, Row, Target, axes, parser, run, spread
+from core.garbage import collect_seldom
 from core.settings import Settings, settings
 from graph.api import run as ask
 from graph.memory import close
@@ -45,6 +47,8 @@ from graph.state import Context
 from ui.console import bars
 
 TURNS, SHORT_TURNS, THREADS, ENDS = 200, 40, 100, 20
+AGAIN = 40
+"""Questions that are asked again: the readings of so many are all kept."""
 OVERHEAD_MS, GROWTH_MS = 5.0, 3.0
 OVER_IDLE = 5.0 / 7.9
 """What those 5 ms are of the six nodes' time where both are measured on an idle machine."""
@@ -125,24 +129,33 @@ def main() -> None:
 
 def measure(turns: int) -> Measured:
     """New conversations, one long one, and the graph of six idle nodes."""
+    collect_seldom()  # as the application's processes do
     threads = min(THREADS, turns)
     with bars() as progress, TemporaryDirectory() as home:
-        idle = {how: idle_nodes(Path(home) / f"{how}.db", how, threads) for how in ("async", "sync", "exit")}
-        advance = progress("Asking", threads + turns)
+        nothing = {how: idle_nodes(Path(home) / f"{how}.db", how) for how in ("async", "sync", "exit")}
+        idle: dict[str, list[float]] = {how: [] for how in nothing}
+
+        def beside() -> None:
+            for how, runs in nothing.items():
+                idle[how].append(next(runs))
+
+        advance = progress("Asking", AGAIN + 2 * threads + turns)
+        again, _ = asked(home, turns=AGAIN + threads, advance=advance, of=AGAIN, beside=beside)
         first, own = asked(home, turns=threads, advance=advance)
         long, long_own = asked(home, turns=turns, advance=advance, thread="long")
     ends = min(ENDS, turns // 2)
     growth = 1000 * float(np.median(long[-ends:]) - np.median(long[:ends]))
     rows = [
-        Row("graph, new conversations", {}, spread(first)),
+        Row("graph, new conversations, models left out", {}, spread(again[AGAIN:])),
+        Row("graph, new conversations, models run", {}, spread(first)),
         Row("graph, one conversation", {"growth ms": growth}, spread(long)),
-        Row("turn, new conversations", {}, spread(own)),
+        Row("turn, new conversations, models run", {}, spread(own)),
         Row(
             "turn, one conversation",
             {"growth ms": 1000 * float(np.median(long_own[-ends:]) - np.median(long_own[:ends]))},
             spread(long_own),
         ),
-        *(Row(f"six idle nodes, {how}", {}, spread(seconds), baseline=True) for how, seconds in idle.items()),
+        *(Row(f"six idle nodes, {how}", {}, spread(seconds[AGAIN:]), baseline=True) for how, seconds in idle.items()),
     ]
     targets = [
         Target("graph overhead of a turn, median, ms", rows[0].latency_ms["p50"], OVERHEAD_MS),
@@ -155,17 +168,28 @@ def measure(turns: int) -> Measured:
         drawn.plot(range(1, turns + 1, 10), each, label=name, color=colour)
     drawn.set_ylim(bottom=0)
     drawn.legend(frameon=False)
-    return Measured("overhead", threads + turns, rows, targets, [f"{turns} turns in one conversation."], {"turns": figure})
+    return Measured("overhead", 2 * threads + turns, rows, targets, [f"{turns} turns in one conversation."], {"turns": figure})
 
 
-def asked(home: str, *, turns: int, advance: Callable[[int], None], thread: str | None = None) -> tuple[list[float], list[float]]:
-    """(graph, turn): the seconds of each turn without its nodes, and without its models; each turn a conversation, or all one `thread`."""
+def asked(
+    home: str,
+    *,
+    turns: int,
+    advance: Callable[[int], None],
+    thread: str | None = None,
+    of: int | None = None,
+    beside: Callable[[], None] = lambda: None,
+) -> tuple[list[float], list[float]]:
+    """(graph, turn): the seconds of each turn without its nodes, and without its models; each turn a conversation, or all one `thread`.
+
+    of: so many questions are asked over and over; all by default. beside: called after each turn.
+    """
     graphs, own = [], []
     with clocks() as (nodes, models):
         services = Services(
             Settings(home=Path(home), indexes_dir=settings().indexes_dir.resolve(), inferior=SPEC, superior=SPEC), load=lambda *_: Instant()
         )
-        questions = [item.question for e in services.experts.values() for item in e.questions("test")]
+        questions = [item.question for e in services.experts.values() for item in e.questions("test")][:of]
         ask(questions[0], Context(), given=services)
         for question in islice(cycle(questions), turns):
             inside, ran, start = nodes.seconds, models.seconds, time.perf_counter()
@@ -173,28 +197,27 @@ def asked(home: str, *, turns: int, advance: Callable[[int], None], thread: str 
             took = time.perf_counter() - start
             graphs.append(took - (nodes.seconds - inside))
             own.append(took - (models.seconds - ran))
+            beside()
             advance(1)
         close(services)
         services.engine.dispose()
     return graphs, own
 
 
-def idle_nodes(path: Path, durability: Any, turns: int) -> list[float]:
-    """The seconds of each run of six nodes that do nothing, each run a conversation of its own."""
+def idle_nodes(path: Path, durability: Any) -> Iterator[float]:
+    """The seconds of a run of six nodes that do nothing, again and again, each run a conversation of its own."""
     builder = StateGraph(MessagesState)
     names = [f"node {n}" for n in range(6)]
     for name, before in zip(names, [START, *names], strict=False):
         builder.add_node(name, lambda state: {})
         builder.add_edge(before, name)
     builder.add_edge(names[-1], END)
-    seconds = []
     with SqliteSaver.from_conn_string(str(path)) as memory:
         compiled = builder.compile(checkpointer=memory)
-        for n in range(turns + 1):
+        for n in count():
             start = time.perf_counter()
             compiled.invoke({"messages": [HumanMessage("A question")]}, {"configurable": {"thread_id": str(n)}}, durability=durability)
-            seconds.append(time.perf_counter() - start)
-    return seconds[1:]
+            yield time.perf_counter() - start
 
 
 if __name__ == "__main__":

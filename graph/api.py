@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -127,9 +127,12 @@ def turn(question: str, context: Context, thread: str | None = None, given: Serv
         name = thread or uuid.uuid4().hex
         config: RunnableConfig = {"configurable": {"thread_id": name}}
         asked = {"messages": [HumanMessage(question)]}
-        with store_faults(), one_turn_at_a_time(shared, name):
+        # Of a new conversation nobody else knows the name yet.
+        alone = one_turn_at_a_time(shared, name) if thread else nullcontext()
+        with store_faults(), alone:
             if thread:
-                _check_owner(graph.get_state(config).metadata, context)
+                stored = thread_memory(shared).get_tuple(config)
+                _check_owner(stored and stored.metadata, context)
             with _kept_when_answered(graph, config):
                 return _played(graph, asked, config, context, control, tell)
 

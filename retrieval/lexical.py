@@ -39,7 +39,7 @@ class Lexical:
         import bm25s
 
         model = bm25s.BM25(k1=K1, b=B)
-        tokens = [terms(t) for t in texts]
+        tokens = [list(terms(t)) for t in texts]
         model.index(tokens if any(tokens) else [["∅"]] * len(texts), show_progress=False)
         return cls(model.vocab_dict, model.scores)
 

@@ -126,7 +126,7 @@ def sentence_features(question: str, passages: Sequence[Mapping[str, Any]], read
     split = [(n, i, sentence) for n, reading in enumerate(readings) for i, sentence in enumerate(reading.sentences)]
     vector = encoder.encode([question])[0]
     cosines = np.concatenate([_cosines(p, reading, vector, encoder) for p, reading in zip(passages, readings, strict=True)])
-    wanted = terms(question)
+    wanted, kinds = terms(question), asks_for(question)
     asked, pairs = dict.fromkeys(wanted), set(pairwise(wanted))
     said = [terms(sentence.text) for _, _, sentence in split]
     bags = [set(each) for each in said]
@@ -155,7 +155,7 @@ def sentence_features(question: str, passages: Sequence[Mapping[str, Any]], read
                 overlaps[at - 1] if i else 0.0,
                 len(pairs & set(pairwise(said[at]))) / max(1, len(pairs)),
                 len(bags[at] & set(asked)) / max(1, len(bags[at])),
-                *fits_kind(question, sentence.text),
+                *fits_kind(kinds, sentence.text),
                 1 / (1 + n),
                 float(i == 0),
                 np.log1p(len(words(sentence.text))),
@@ -173,9 +173,14 @@ def _cosines(passage: Mapping[str, Any], reading: Reading, vector: Vectors, enco
     return encoder.encode([sentence.text for sentence in reading.sentences]) @ vector
 
 
-def fits_kind(question: str, sentence: str) -> tuple[bool, ...]:
-    """For number, date, name, cause and advice: whether the question asks for one and the sentence holds one."""
-    return tuple(bool(asks.search(question) and holds.search(sentence)) for asks, holds in zip(_ASKS, _HOLDS, strict=True))
+def asks_for(question: str) -> tuple[bool, ...]:
+    """For number, date, name, cause and advice: whether the question asks for one."""
+    return tuple(bool(asks.search(question)) for asks in _ASKS)
+
+
+def fits_kind(asked: Sequence[bool], sentence: str) -> tuple[bool, ...]:
+    """For each kind: whether it is `asked` for, and the sentence holds one."""
+    return tuple(bool(asks and holds.search(sentence)) for asks, holds in zip(asked, _HOLDS, strict=True))
 
 
 def needs_context(sentence: str) -> bool:

@@ -67,9 +67,10 @@ def words(text: str) -> list[str]:
     return [w.lower() for w in _WORD.findall(text)]
 
 
-def terms(text: str) -> list[str]:
-    """Stemmed content words, as BM25 and the readers compare them."""
-    return [stem(w) for w in words(text) if w not in STOPWORDS]
+@lru_cache(maxsize=2_048)
+def terms(text: str) -> tuple[str, ...]:
+    """Stemmed content words, as BM25 and the readers compare them. Those of the last texts are kept: a turn asks for a sentence's often."""
+    return tuple(stem(w) for w in words(text) if w not in STOPWORDS)
 
 
 @cache

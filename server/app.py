@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -9,6 +10,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
+from core.garbage import collect_seldom
 from core.settings import settings
 from graph import tracing
 from graph.services import Services, services
@@ -18,6 +20,9 @@ from server.state import State
 
 ABOUT = """Asks the right expert, which answers from its own documents. Speaks OpenAI's chat API: point any client at `/v1`.
 Each answer carries its route, citations, confidence and cost in the field `switchyard`."""
+
+SWITCH_S = 0.001
+"""So long a thread may keep the interpreter while others want it."""
 
 
 def create_app(given: Callable[[], Services] = services, origins: Sequence[str] = ()) -> FastAPI:
@@ -44,7 +49,10 @@ def create_app(given: Callable[[], Services] = services, origins: Sequence[str] 
     return app
 
 
-def serve() -> FastAPI:
+def serve(given: Callable[[], Services] = services) -> FastAPI:
     """For uvicorn: with the settings of the environment, and a line in the log for each turn."""
+    collect_seldom()
+    # A turn that computes would let the event loop, and with it every other chat's tokens, wait for five times as long.
+    sys.setswitchinterval(SWITCH_S)
     tracing.turnlog.set_up(settings().log or "text")
-    return create_app(origins=settings().cors_origins)
+    return create_app(given, settings().cors_origins)

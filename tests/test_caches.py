@@ -12,6 +12,7 @@ from retrieval.reader import RANKED, Reader
 SERVING = ["core", "store", "retrieval", "llms", "experts", "graph", "server"]
 LIMITS = {
     "retrieval.text.stem": 65_536,
+    "retrieval.text.terms": 2_048,
     "graph.faithful._numbers": 512,
     "llms.finetuned._read": 2,
     "retrieval.tokens._opened": 4,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import errno
-import gc
 import os
 import sys
 from importlib import import_module
@@ -16,6 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from core.errors import ModelError, ModelTimeoutError, SwitchyardError
+from core.garbage import collect_seldom
 from ui.console import left_at_once, say
 from ui.entry import INTERRUPTED
 
@@ -48,8 +48,7 @@ def switchyard() -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line and give its exit status: 0 done, 2 bad usage or bad input, 130 interrupted, 1 anything else."""
-    # The libraries' many objects stay: looking through them for garbage again and again is a sixth of a short command's time.
-    gc.set_threshold(50_000, 20, 20)
+    collect_seldom()
     arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if fault := _stand_in():
         return _fail(fault, 1)

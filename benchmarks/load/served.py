@@ -16,7 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from benchmarks.load import MODEL_S
 from graph.app import Compiled, build_graph
 from graph.services import Services
-from server.app import create_app
+from server.app import serve
 from server.schema import ChatRequest
 
 
@@ -56,7 +56,7 @@ def _services() -> Services:
 
 def ours() -> FastAPI:
     """Switchyard's own server."""
-    return create_app(_services)
+    return serve(_services)
 
 
 async def make_graph() -> Compiled:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from retrieval.ranking import EVIDENCE, FEATURES, Weights, evidence, fits_kind, needs_context, sentence_features
+from retrieval.ranking import EVIDENCE, FEATURES, Weights, asks_for, evidence, fits_kind, needs_context, sentence_features
 from retrieval.reader import Reading, Span
 from retrieval.text import sentences
 
@@ -50,12 +50,12 @@ READINGS = read((2.0, -3.0, 5.0, -1.0), (-1.0, -2.0, -4.0), (-3.0, -6.0, -7.0))
     ],
 )
 def test_the_kind_of_answer(question, yes, no, kind):
-    assert dict(zip(KINDS, fits_kind(question, yes), strict=True)) == {k: k == kind for k in KINDS}
-    assert not any(fits_kind(question, no))
+    assert dict(zip(KINDS, fits_kind(asks_for(question), yes), strict=True)) == {k: k == kind for k in KINDS}
+    assert not any(fits_kind(asks_for(question), no))
 
 
 def test_a_question_of_no_kind_fits_nothing():
-    assert not any(fits_kind("Tell me about bees", "Karl von Frisch found 2,000 of them in 1927, because he must."))
+    assert not any(fits_kind(asks_for("Tell me about bees"), "Karl von Frisch found 2,000 of them in 1927, because he must."))
 
 
 def test_sentences_that_point_back():

@@ -155,7 +155,7 @@ def _agreement(a: Row, b: Row, cosine: float) -> tuple[bool, bool]:
 def _other_things(a: str, b: str) -> bool:
     """Whether each has a content word that the other lacks in any form: green tea and black tea are two things, however alike they look."""
 
-    def lacks(some: list[str], others: list[str]) -> bool:
+    def lacks(some: Sequence[str], others: Sequence[str]) -> bool:
         return any(not any(x.startswith(y) or y.startswith(x) for y in others) for x in some)
 
     of_a, of_b = terms(a), terms(b)
