@@ -8,7 +8,7 @@ moment, the router below stays as it is, and far from every correction so do its
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,7 @@ from graph.routers.votes import kernel
 from retrieval.encoder import Encoder, Vectors
 
 KIND = "feedback"
-SHARPNESS, RIDGE = 3.0, 1.0
-"""Chosen on the simulation in benchmarks/feedback.py: wider kernels teach more and disturb more, even what lies far away."""
+RIDGE = 1.0
 TAUGHT, FLOOR = 0.96, 1e-4
 """The probability that a correction aims at; and the least that a router's counts as."""
 
@@ -33,6 +32,7 @@ class Corrections:
 
     encoder: the fingerprint of the one that the vectors come from.
     moves: (n, labels), what is to be added to the log-probabilities, rows sum to 0. weights: (n,), above 0: how much a row counts.
+    sharpness: of the kernel, above 0; a wide (small) one teaches more, and disturbs more, even what lies far away.
     """
 
     labels: list[str]
@@ -41,6 +41,7 @@ class Corrections:
     vectors: Vectors
     moves: Floats
     weights: Floats
+    sharpness: float
 
     def without(self, ids: Collection[str]) -> Corrections:
         """As if this feedback had never been given."""
@@ -48,17 +49,17 @@ class Corrections:
         if not any(left):
             ids, left = self.ids, []  # nothing that people said: the shipped examples that lay near it say nothing either
         kept = np.array([id_ not in ids for id_ in self.ids], bool)
-        return Corrections(self.labels, self.encoder, left, self.vectors[kept], self.moves[kept], self.weights[kept])
+        return replace(self, ids=left, vectors=self.vectors[kept], moves=self.moves[kept], weights=self.weights[kept])
 
     def votes(self) -> Floats:
         """Shape (n, labels): fitted so that the kernel's weighted sum of them is near the moves."""
-        inside = kernel(self.vectors @ self.vectors.T, SHARPNESS).astype(np.float64)
+        inside = kernel(self.vectors @ self.vectors.T, self.sharpness).astype(np.float64)
         found: Floats = np.linalg.solve(inside + RIDGE * np.diag(1 / self.weights), self.moves).astype(np.float64)
         return found
 
     def save(self, folder: Path, base: str) -> None:
         """Write to `folder`, whole or not at all. `base`: the identity of the router that these correct. Raises IndexFault."""
-        about = {"kind": KIND, "encoder": self.encoder, "labels": self.labels, "base": base, "ids": self.ids}
+        about = {"kind": KIND, "encoder": self.encoder, "labels": self.labels, "base": base, "ids": self.ids, "sharpness": self.sharpness}
         write_router(folder, about, {"vectors": self.vectors, "moves": self.moves, "weights": self.weights})
 
     @classmethod
@@ -67,9 +68,13 @@ class Corrections:
         about, arrays = read_router(folder, KIND, None)
         try:
             parts = {name: arrays[name] for name in ("vectors", "moves", "weights")}
-            return cls(about["labels"], about["encoder"], about["ids"], **parts), about["base"]
-        except (KeyError, TypeError) as error:
+            return cls(about["labels"], about["encoder"], about["ids"], **parts, sharpness=float(about["sharpness"])), about["base"]
+        except (KeyError, TypeError, ValueError) as error:
             raise broken(folder, KIND, error) from None
+
+    def corrected(self, probabilities: Floats, vectors: Vectors, votes: Floats) -> Floats:
+        """Probabilities (n, labels) of texts with `vectors` (n, dimensions) after the `votes`."""
+        return softmax(_log(probabilities) + kernel(vectors @ self.vectors.T, self.sharpness) @ votes)
 
 
 class CorrectedRouter:
@@ -80,7 +85,7 @@ class CorrectedRouter:
         self.kind = f"{base.kind}+{KIND}"
         self.labels = base.labels
         self._encoder = encoder
-        self._vectors, self._votes = corrections.vectors, corrections.votes()
+        self._corrections, self._votes = corrections, corrections.votes()
 
     def fit(self, texts: Sequence[str], labels: Sequence[str]) -> CorrectedRouter:
         """See `Router.fit`: the router below learns; the corrections stay."""
@@ -101,7 +106,7 @@ class CorrectedRouter:
         return self._corrected(texts, self.base.left_out_proba(texts))
 
     def _corrected(self, texts: Sequence[str], probabilities: Floats) -> Floats:
-        return corrected(probabilities, self._encoder.encode(list(texts)), self._vectors, self._votes)
+        return self._corrections.corrected(probabilities, self._encoder.encode(list(texts)), self._votes)
 
     def familiarity(self, texts: Sequence[str]) -> Floats:
         """See `Router.familiarity`."""
@@ -114,11 +119,6 @@ class CorrectedRouter:
     def save(self, folder: Path) -> None:
         """See `Router.save`: the router below; corrections are kept with their version."""
         self.base.save(folder)
-
-
-def corrected(probabilities: Floats, vectors: Vectors, anchors: Vectors, votes: Floats) -> Floats:
-    """Probabilities (n, labels) of texts with `vectors` (n, dimensions) after the votes (m, labels) at `anchors` (m, dimensions)."""
-    return softmax(_log(probabilities) + kernel(vectors @ anchors.T, SHARPNESS) @ votes)
 
 
 def moves_to(labels: Sequence[int], probabilities: Floats) -> Floats:

@@ -99,7 +99,8 @@ def corrections(services: Services, folder: Path, encoder: str) -> bytes:
     """A version with one correction of the router as it is now, its vector by that encoder."""
     labels = services.router().labels
     vector, moves = np.eye(1, services.encoder.dimensions, dtype=np.float32), np.zeros((1, len(labels)))
-    Corrections(labels, encoder, ["one"], vector, moves, np.ones(1)).save(folder / ROUTER, router_identity(services, services.router_kind))
+    corrections = Corrections(labels, encoder, ["one"], vector, moves, np.ones(1), 3.0)
+    corrections.save(folder / ROUTER, router_identity(services, services.router_kind))
     return packed(folder)
 
 

@@ -13,6 +13,7 @@ import pytest
 from benchmarks.feedback import ANIMALS, OPENINGS, UNSEEN_ANIMALS, Said, honest, kind_of_question, simulate, unnamed
 from core.errors import IndexFault, InputError
 from core.types import OUT_OF_SCOPE
+from evaluation.results import silent
 from graph.confidence import AFTER
 from graph.learnt import confidence_identity
 from graph.nodes.route import find_route
@@ -26,6 +27,7 @@ from tests.postgres import BOTH
 from training.feedback.corrections import OWNER_VOTES, Correction, borne_out, corrections, held_out
 from training.feedback.gate import Comparison, compare, objections
 from training.feedback.retrain import retrain, roll_back
+from training.feedback.router import Bench, candidate
 from training.thresholds import Chosen, Target, new_policy, write_policy
 
 ASKED = kind_of_question(ANIMALS)[:150]
@@ -108,6 +110,22 @@ def test_the_gate_says_what_it_objects_to() -> None:
     ]
 
 
+@pytest.mark.parametrize(("harmless", "taken"), [(3.0, 3.0), (4.0, 4.0), (6.0, 6.0), (7.0, 6.0)])
+def test_the_widest_kernel_that_nothing_speaks_against_is_taken(
+    tiny: Services, monkeypatch: pytest.MonkeyPatch, harmless: float, taken: float
+) -> None:
+    better, worse = Comparison("f", 50, 0.2, 0.8, (0.4, 0.8)), Comparison("frozen", 900, 0.9, 0.8, (-0.2, -0.05))
+
+    def judged(bench: Bench, made: Corrections, *_: object) -> list[Comparison]:
+        return [better, worse if made.sharpness < harmless else replace(worse, after=0.9, interval=(-0.01, 0.01))]
+
+    monkeypatch.setattr("training.feedback.router._judged", judged)
+    rows = [Correction(str(n), text, "bees", f"person {n % 9}") for n, text in enumerate(ASKED[:40])]
+    found = candidate(Bench(tiny, silent), rows)
+    assert found.corrections
+    assert (found.corrections.sharpness, bool(found.objections)) == (taken, harmless > taken)
+
+
 @pytest.mark.parametrize("by", [list, unnamed])
 def test_noisy_corrections_teach_and_the_frozen_set_does_not_suffer(tiny: Services, by: Callable[[list[Said]], list[Said]]) -> None:
     """The short form of benchmarks/feedback.py."""
@@ -186,7 +204,7 @@ def test_a_version_is_left_aside_when_the_router_changes(tiny: Services, capsys:
 
 
 def test_what_was_deleted_is_forgotten_by_corrections_of_another_encoder_too(tiny: Services, tmp_path: Path) -> None:
-    made = Corrections(list(LABELS), "another", ["gone"], np.eye(1, 8, dtype=np.float32), np.zeros((1, 3)), np.ones(1))
+    made = Corrections(list(LABELS), "another", ["gone"], np.eye(1, 8, dtype=np.float32), np.zeros((1, 3)), np.ones(1), 3.0)
     made.save(tmp_path / ROUTER, "base")
     add(tiny.engine, NAME, Version(1, 0, 10.0, promoted=True), packed(tmp_path))
     assert retrain(tiny).promoted is False

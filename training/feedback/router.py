@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,7 @@ from evaluation.results import Progress
 from experts.examples import held_out_examples, router_examples
 from graph.nodes.route import choose
 from graph.routers.base import Examples, Router, ordered
-from graph.routers.corrected import Corrections, corrected, moves_to
+from graph.routers.corrected import Corrections, moves_to
 from graph.services import Services
 from retrieval.encoder import Vectors
 from training.feedback.corrections import Correction, borne_out
@@ -24,6 +24,8 @@ NEAR = 20
 """So many shipped examples around each correction hold what is right there."""
 RECENT = 400
 """The newest rows of feedback that judge."""
+SHARPNESS = (3.0, 4.0, 6.0)
+"""Of the corrections' kernel: the first, so the widest, that nothing speaks against is taken."""
 CHUNK = 64
 Floats = NDArray[np.float64]
 
@@ -113,7 +115,7 @@ class Bench:
         """1 where the application would ask the row's expert first, or decline what is out of scope, else 0; shape (n,)."""
         probabilities = rows.probabilities
         if corrections and len(probabilities):
-            probabilities = corrected(probabilities, rows.vectors, corrections.vectors, corrections.votes())
+            probabilities = corrections.corrected(probabilities, rows.vectors, corrections.votes())
         scores = [dict(zip(self.labels, map(float, p), strict=True)) for p in probabilities]
         decided = [self._decided(text, of) for text, of in zip(rows.texts, scores, strict=True)]
         return np.array([float(found == label) for found, label in zip(decided, rows.labels, strict=True)])
@@ -144,10 +146,15 @@ def candidate(bench: Bench, rows: Sequence[Correction]) -> Candidate:
     learnt = [offered[n] for n in kept]
     if not learnt:
         return Candidate(None, [], len(offered), [], ["no correction is borne out by the examples and corrections near it"])
-    made = fit(bench, learnt, vectors[kept])
-    found = _judged(bench, made, judging)
-    people = [row.owner for row in judging]
-    return Candidate(made, learnt, len(offered) - len(learnt), found, objections(found[0], people, found[1], found[2:]))
+    made, people = fit(bench, learnt, vectors[kept]), [row.owner for row in judging]
+    asked = bench.rows("held-out feedback", [row.text for row in judging], [row.label for row in judging])
+    for sharpness in SHARPNESS:
+        made = replace(made, sharpness=sharpness)
+        found = _judged(bench, made, asked, judging)
+        objected = objections(found[0], people, found[1], found[2:])
+        if not objected:
+            break
+    return Candidate(made, learnt, len(offered) - len(learnt), found, objected)
 
 
 def fit(bench: Bench, rows: Sequence[Correction], vectors: Vectors) -> Corrections:
@@ -162,12 +169,12 @@ def fit(bench: Bench, rows: Sequence[Correction], vectors: Vectors) -> Correctio
         np.concatenate([vectors, bench.shipped_vectors[around]]),
         np.concatenate([moves, np.zeros((len(around), len(bench.labels)))]),
         np.array([row.weight for row in rows] + [1.0] * len(around)),
+        SHARPNESS[0],
     )
 
 
-def _judged(bench: Bench, made: Corrections, judging: Sequence[Correction]) -> list[Comparison]:
-    """On held-out feedback, on the frozen set, and on each label's rows of it."""
-    asked = bench.rows("held-out feedback", [row.text for row in judging], [row.label for row in judging])
+def _judged(bench: Bench, made: Corrections, asked: Rows, judging: Sequence[Correction]) -> list[Comparison]:
+    """On held-out feedback (`asked`, which `judging` said), on the frozen set, and on each label's rows of it."""
     before, after = (bench.right(asked, which) for which in (bench.serving, made))
     weights = np.array([row.weight for row in judging])
     found = [compare("held-out feedback", before, after, weights, [row.owner for row in judging])]
