@@ -11,7 +11,7 @@ operation as honest, of general anaesthesia, which the sleep expert is to answer
 alone     as honest, all said by the local user, who has no name.
 floods    as flood, all said by the local user.
 
-The kinds on boats and operations were written when every setting was fixed; since then the kernel was made narrower with them in view.
+The kinds on boats and operations were written when every setting was fixed; the kernel's width was changed since, with them in view.
 Judged on questions of the kind on subjects, for those two also in phrases, that no correction held, and on the frozen set: the experts'
 dev and test utterances. All questions are made from words in this file and from the experts' own examples; nothing is drawn without a seed.
 """
