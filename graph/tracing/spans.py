@@ -107,7 +107,7 @@ class Spans(Watcher):
     def on_retriever_start(
         self, serialized: dict[str, Any], query: str, *, run_id: UUID, parent_run_id: UUID | None = None, name: str = "", **_: Any
     ) -> None:
-        """An expert's passages are searched; see `graph.nodes.expert.watched`."""
+        """An expert's passages are searched; see `graph.nodes.expert.watched_search`."""
         around = self._open.get(parent_run_id) if parent_run_id else None
         self._begin(f"retrieval {name}", {"gen_ai.operation.name": "retrieval", "gen_ai.data_source.id": name}, run_id, around)
 
