@@ -148,9 +148,10 @@ def candidate(bench: Bench, rows: Sequence[Correction]) -> Candidate:
         return Candidate(None, [], len(offered), [], ["no correction is borne out by the examples and corrections near it"])
     made, people = fit(bench, learnt, vectors[kept]), [row.owner for row in judging]
     asked = bench.rows("held-out feedback", [row.text for row in judging], [row.label for row in judging])
+    before = bench.right(asked, bench.serving), bench.right(bench.frozen, bench.serving)
     for sharpness in SHARPNESS:
         made = replace(made, sharpness=sharpness)
-        found = _judged(bench, made, asked, judging)
+        found = _judged(bench, made, asked, before, judging)
         objected = objections(found[0], people, found[1], found[2:])
         if not objected:
             break
@@ -173,11 +174,14 @@ def fit(bench: Bench, rows: Sequence[Correction], vectors: Vectors) -> Correctio
     )
 
 
-def _judged(bench: Bench, made: Corrections, asked: Rows, judging: Sequence[Correction]) -> list[Comparison]:
-    """On held-out feedback (`asked`, which `judging` said), on the frozen set, and on each label's rows of it."""
-    before, after = (bench.right(asked, which) for which in (bench.serving, made))
+def _judged(bench: Bench, made: Corrections, asked: Rows, before: tuple[Floats, Floats], judging: Sequence[Correction]) -> list[Comparison]:
+    """On held-out feedback (`asked`, which `judging` said), on the frozen set, and on each label's rows of it.
+
+    before: what is right of either set with the corrections in service.
+    """
+    of_feedback, of_frozen = before
     weights = np.array([row.weight for row in judging])
-    found = [compare("held-out feedback", before, after, weights, [row.owner for row in judging])]
-    before, after = (bench.right(bench.frozen, which) for which in (bench.serving, made))
-    found.append(compare("frozen set", before, after))
-    return found + [compare(label, before[at], after[at]) for label in bench.labels for at in [bench.frozen.where(label)]]
+    found = [compare("held-out feedback", of_feedback, bench.right(asked, made), weights, [row.owner for row in judging])]
+    after = bench.right(bench.frozen, made)
+    found.append(compare("frozen set", of_frozen, after))
+    return found + [compare(label, of_frozen[at], after[at]) for label in bench.labels for at in [bench.frozen.where(label)]]
