@@ -11,7 +11,7 @@ from langgraph.runtime import Runtime
 from core.errors import DocumentError, IndexFault
 from core.types import OUT_OF_SCOPE, Hit, Route, Tier
 from graph.drafting import Task, write
-from graph.nodes.expert import absent, search, watched_search
+from graph.nodes.expert import absent, watched_search
 from graph.services import Services
 from graph.state import AUTO, Context, State
 from graph.summary import recalled
@@ -25,8 +25,8 @@ def superior(services: Services, state: State, runtime: Runtime[Context], config
     found = Route(**state["route"])
     # Whoever names an expert wants that one's documents.
     named = runtime.context and runtime.context.expert != AUTO
-    others = [] if named else other_hits(services, state["question"], found)
     question, attempt, pictures = state["question"], state.get("attempt", 1), state.get("pictures") or ()
+    others = [] if named else other_hits(services, question, found, config)
     drafts = []
     for name in found.experts:
         try:
@@ -54,11 +54,11 @@ def superior(services: Services, state: State, runtime: Runtime[Context], config
     return {"drafts": drafts}
 
 
-def other_hits(services: Services, question: str, found: Route) -> list[Hit]:
+def other_hits(services: Services, question: str, found: Route, config: RunnableConfig) -> list[Hit]:
     """A few passages of the most likely experts that were not chosen; those whose documents cannot be read have none to add."""
     ranked = sorted((n for n in found.scores if n != OUT_OF_SCOPE and n not in found.experts), key=lambda n: -found.scores[n])
     hits = []
     for name in ranked[:MOST_OTHERS]:
         with suppress(DocumentError, IndexFault):
-            hits += search(services, name, question, OTHERS)
+            hits += watched_search(services, name, question, OTHERS, config)
     return hits

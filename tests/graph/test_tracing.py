@@ -66,6 +66,7 @@ def test_each_node_and_model_call_is_a_span_in_its_place(table, collector):
         ("chat weak", "invoke_agent tea"),
         ("invoke_agent tea", "invoke_workflow switchyard"),
         ("decide", "invoke_workflow switchyard"),
+        ("retrieval bees", "superior"),
         ("retrieval tea", "superior"),
         ("chat strong", "superior"),
         ("superior", "invoke_workflow switchyard"),
