@@ -154,7 +154,7 @@ def calibration(services: Services, rows: Sequence[Case]) -> Calibration:
 
 def _superior_usd(services: Services, row: Case) -> float:
     found = find_route(services, row.question, row.expert)
-    hits = [*search(services, row.expert, row.question, OWN), *other_hits(services, row.question, found)]
+    hits = [*search(services, row.expert, row.question, OWN), *other_hits(services, row.question, found, {})]
     read = sum(len(message.text) for message in grounded(services.expert(row.expert).prompt, row.question, hits, []))
     spec = services.tiers(row.expert)[Tier.SUPERIOR]
     cost = cost_usd(spec, read // CHARS_A_TOKEN, row.use.output_tokens, services.settings.home)
