@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import onnxruntime
 
 
-KEPT, SHORT = 1024, 8_000
+KEPT, SHORT = 256, 8_000
 """Vectors, and the characters of a text that is worth keeping: a question, not a document."""
 
 
 class OnnxText:
     """Opens `model` (ONNX) and `tokenizer` (tokenizer.json). Raises IndexFault for a file that is broken.
 
-    One text at a time: dynamic int8 quantisation would otherwise make a vector depend on its batch. The vectors of the last 1,024 short
+    One text at a time: dynamic int8 quantisation would otherwise make a vector depend on its batch. The vectors of the last 256 short
     texts are kept: a question is looked at more than once.
     """
 

@@ -70,7 +70,7 @@ def words(text: str) -> list[str]:
 @lru_cache(maxsize=2_048)
 def terms(text: str) -> tuple[str, ...]:
     """Stemmed content words, as BM25 and the readers compare them. Those of the last texts are kept: a turn asks for a sentence's often."""
-    return tuple(stem(w) for w in words(text) if w not in STOPWORDS)
+    return tuple(w if w.isdigit() else stem(w) for w in words(text) if w not in STOPWORDS)
 
 
 @cache

@@ -40,7 +40,7 @@ def test_a_cached_function_with_arguments_has_a_limit_or_is_one_a_process():
 
 
 def test_vectors_and_readings_are_kept_up_to_a_limit(minilm, encoder, tmp_path):
-    assert (minilm._model._kept.cache_parameters()["maxsize"], VECTORS_KEPT) == (1024, 1024)
+    assert (minilm._model._kept.cache_parameters()["maxsize"], VECTORS_KEPT) == (256, 256)
     reader = Reader(tmp_path, encoder)
     assert (reader._kept.cache_parameters()["maxsize"], READINGS_KEPT) == (512, 512)
     assert (reader._ranked.cache_parameters()["maxsize"], RANKED) == (16, 16)
