@@ -55,10 +55,11 @@ class Account:
         return self
 
     def pay(self, cost: float | None) -> None:
-        """Count what the turn cost. An unknown price counts nothing: `check_budget` lets no key with a budget come so far."""
+        """Count what the turn cost; where a price is unknown, as a chat model's that routes may be, what was held."""
         self._open = False
-        if self._key and (cost or self._held):
-            keys.charge(self._services.engine, self._key, cost or 0.0, self._held)
+        counted = self._most if cost is None else cost
+        if self._key and (counted or self._held):
+            keys.charge(self._services.engine, self._key, counted, self._held)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         """Give back what is still held."""

@@ -12,6 +12,8 @@ import pytest
 
 from core.errors import ModelUnavailableError
 from llms.fake import ScriptedModel
+from server.access import Caller
+from server.budget import Account
 from store import keys
 from tests.graph.conftest import GOOD, QUESTION, Table
 from tests.postgres import BOTH
@@ -117,3 +119,14 @@ def test_a_budget_without_a_price_lets_nothing_through(serve: Serve, priced: Cal
     assert (refused.status_code, refused.json()["error"]["code"]) == (403, "unknown_price")
     assert "the price of openai:toll is unknown" in refused.json()["error"]["message"]
     assert chat(on.asking(on.key("bob")), QUESTION).json()["switchyard"]["cost_usd"] is None
+
+
+@pytest.mark.parametrize(("cost", "charged"), [(None, 0.005), (0.25, 0.25), (0.0, 0.0)])
+def test_a_turn_of_unknown_cost_costs_what_it_held(priced: Callable[..., Table], cost: float | None, charged: float) -> None:
+    services = priced('["openai:toll"]\ninput = 0.5\noutput = 1\n').services
+    key, _ = keys.create(services.engine, "ann", budget_usd=10.0)
+    with Account(services, Caller(key)) as account:
+        account.pay(cost)
+    (stored,) = keys.listed(services.engine)
+    assert stored.spent_usd == pytest.approx(charged)
+    assert keys.left(services.engine, stored) == pytest.approx(10 - charged)
