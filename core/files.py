@@ -128,8 +128,8 @@ def check_writable(folder: Path, by: str = "--output DIR") -> None:
 
 
 def make_home(home: Path) -> None:
-    """Make the folder that SWITCHYARD_HOME names. Raises StoreError."""
+    """Make the folder that SWITCHYARD_HOME names, for its user alone: conversations are kept there. Raises StoreError."""
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"SWITCHYARD_HOME, {home}: expected a folder that can be written: {error.strerror}. Name one.") from None

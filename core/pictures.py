@@ -173,7 +173,10 @@ def _cleaned(image: ImageFile, name: str) -> Picture:
     if longest > LONGEST:
         image.draft("RGB", (LONGEST, LONGEST))  # a JPEG is decoded at a fraction of its size, and of its memory
     upright = ImageOps.exif_transpose(image)
-    seen = upright.convert("RGBA") if upright.has_transparency_data else upright.convert("L" if upright.mode[0] == "I" else "RGB")
+    if upright.mode[0] == "I":
+        # 16 bits of grey, as scanners write them: to be scaled to 8, not clipped.
+        upright = upright.convert("I").point(lambda value: value * (1 / 256)).convert("L")
+    seen = upright.convert("RGBA") if upright.has_transparency_data else upright.convert("RGB")
     seen.thumbnail((LONGEST, LONGEST))
     if longest > LONGEST:
         notices.append(f"{name} was scaled down from {longest:,} to {LONGEST:,} pixels on its longer side.")

@@ -24,6 +24,7 @@ from graph.review import ACCEPT, check
 from graph.services import Services, services
 from graph.state import Context
 from graph.telling import Event, Play, Tell, heard, told, unheard
+from store.engine import LONGEST_THREAD
 
 Choose = Callable[[dict[str, Any]], str]
 """What the user makes of a `graph.review.proposal`."""
@@ -126,6 +127,8 @@ def turn(question: str, context: Context, thread: str | None = None, given: Serv
         graph = compiled(shared)
         name = thread or uuid.uuid4().hex
         config: RunnableConfig = {"configurable": {"thread_id": name}}
+        if len(name) > LONGEST_THREAD:
+            raise InputError(f"Expected the name of a conversation to have at most {LONGEST_THREAD} characters; this one has {len(name)}.")
         asked = {"messages": [HumanMessage(question)]}
         # Of a new conversation nobody else knows the name yet.
         alone = one_turn_at_a_time(shared, name) if thread else nullcontext()
@@ -159,8 +162,12 @@ def resumed_turn(choice: str, context: Context, thread: str, given: Services | N
             if not found.interrupts:
                 raise InputError("No route waits to be accepted in this conversation. Ask a question first.")
             check(found.interrupts[0].value, choice)
-            with _kept_when_answered(graph, config):
+            try:
                 return _played(graph, Command(resume=choice), config, context, control, tell)
+            except BaseException:
+                # The route waits again: what was asked, and perhaps paid for, is not lost with one answer.
+                _played(graph, None, graph.update_state(found.config, None, as_node="__copy__"), context, RunControl(), unheard)
+                raise
 
     return play
 

@@ -81,7 +81,7 @@ class Learnt:
         self._looking = Lock()
         self._looked_at: float | None = None
         self._serving: Stamp | None = None
-        self._router: tuple[Router, Stamp, Router] | None = None
+        self._routers: dict[str, tuple[Router, Stamp, Router]] = {}
         self._confidence: tuple[Stamp, Confidence] | None = None
 
     def serving(self) -> Stamp | None:
@@ -100,11 +100,11 @@ class Learnt:
 
     def router(self, base: Router, kind: str) -> Router:
         """`base`, the trained router of `kind`, with its corrections; `base` itself where there are none."""
-        stamp, kept = self.serving(), self._router
+        stamp, kept = self.serving(), self._routers.get(kind)
         if not stamp:
             return base
         if kept is None or kept[0] is not base or kept[1] != stamp:
-            self._router = kept = base, stamp, self._corrected(base, kind)
+            self._routers[kind] = kept = base, stamp, self._corrected(base, kind)
         return kept[2]
 
     def confidence(self, shipped: Confidence) -> Confidence:

@@ -70,7 +70,7 @@ def _in_sqlite(given: Services) -> BaseCheckpointSaver[str]:
 
     home = given.settings.home
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with opening(home / "threads.db"):
             return ThreadMemory(home / "threads.db")
     except (OSError, sqlite3.Error) as error:

@@ -63,8 +63,10 @@ def stream(
     started = time.monotonic()
     deadline = _Deadline(spec, settings.model_deadline_s, started + settings.model_deadline_s, check)
     attempt = 0
+    usage = None
     while True:
-        parts = _Parts()
+        # A try that failed with nothing to show may have been paid for all the same.
+        parts = _Parts(usage=usage)
         try:
             yield from _attempt(model, spec, messages, deadline, settings, parts)
             break
@@ -74,7 +76,7 @@ def stream(
                 if parts.texts or parts.usage:
                     error.spent = parts.use(spec, tier, messages, settings, started)
                 raise
-        attempt += 1
+        attempt, usage = attempt + 1, parts.usage
         _pause(wait, deadline)
     use = parts.use(spec, tier, messages, settings, started)
     return Reply("".join(parts.texts), use, parts.finish_reason, tuple(parts.logprobs))

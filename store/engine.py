@@ -35,6 +35,8 @@ from core.errors import StoreError
 from store.turnstile import Turnstile
 
 SCHEMA_VERSION = 1
+LONGEST_THREAD = 128
+"""Characters of a conversation's name, its owner's before it."""
 _WRITER_WAIT_S = 30.0
 SCHEMA_LOCK, LEDGER_LOCK, THREADS_LOCK = range(7426551, 7426554)
 """The numbers of PostgreSQL's advisory locks: who makes the schema, who uses the ledger, who makes the tables of conversations."""
@@ -46,7 +48,7 @@ runs = Table(
     "runs",
     metadata,
     Column("run_id", String(36), primary_key=True),
-    Column("thread_id", String(128), index=True, nullable=False),
+    Column("thread_id", String(LONGEST_THREAD), index=True, nullable=False),
     Column("created_at", Float, index=True, nullable=False, doc="seconds since the epoch, UTC"),
     Column("owner", String(128), index=True),
     Column("question", Text, nullable=False),
@@ -175,7 +177,7 @@ def _tune_sqlite(connection: object, _record: object) -> None:
 
 
 def _sqlite(url: URL, path: Path) -> Engine:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     # A connection is only a file that is opened: no turn need wait for one.
     made = create_engine(url, pool_size=16, max_overflow=-1)
     finalize(made, made.pool.dispose)  # when the process ends, too: SQLite then takes its log into the file

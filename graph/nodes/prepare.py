@@ -95,13 +95,14 @@ def tidied(messages: Sequence[AnyMessage], question: str) -> list[AnyMessage | R
 
 def clean_question(text: str, limit: int, *, needed: bool = True) -> str:
     """Without control characters. Raises InputError when it is `needed` and nothing is left, or more than `limit` characters."""
-    question = plain(_TERMINAL.sub("", text)).strip()
-    if not re.search(r"\w", question) and not small_talk(question):
-        if not needed:
-            return ""
-        raise InputError('Expected a question; got an empty one. Write one, e.g. "How long is a sleep cycle?"')
+    # What is far too long is refused before anything looks through it.
+    question = plain(_TERMINAL.sub("", text)).strip() if len(text) <= 4 * limit else text
     if len(question) > limit:
         raise InputError(
             f"Expected a question of at most {limit:,} characters; got {len(question):,}. Shorten it, or put it into an expert's corpus."
         )
+    if not re.search(r"\w", question) and not small_talk(question):
+        if not needed:
+            return ""
+        raise InputError('Expected a question; got an empty one. Write one, e.g. "How long is a sleep cycle?"')
     return question

@@ -13,7 +13,7 @@ import graph
 from core.errors import InputError
 from core.settings import Settings
 from core.types import Answer, Outcome
-from graph.api import compiled, events, resumed, run
+from graph.api import compiled, events, resumed, run, waiting
 from graph.nodes.decline import REFUSED
 from graph.services import Services
 from graph.state import Context
@@ -51,6 +51,23 @@ def test_an_accepted_route_is_answered_and_stored_once(table: Make) -> None:
     answer = Answer.from_dict(seen[-1]["data"])
     assert (answer.outcome, answer.expert, answer.thread_id) == (Outcome.ANSWERED, "tea", "t")
     assert [r.question for r in thread_runs(t.services.engine, "t")] == [QUESTION]
+
+
+def test_a_route_whose_answer_fails_or_is_left_waits_again(table: Make) -> None:
+    t = table([RuntimeError("A bug."), GOOD, GOOD])
+    t.events(thread="t", review=True)
+    with pytest.raises(RuntimeError, match="A bug"):
+        list(resumed("accept", REVIEW, "t", t.services))
+    left = resumed("accept", REVIEW, "t", t.services)
+    next(left)
+    left.close()  # type: ignore[attr-defined]
+    offered = waiting("t", given=t.services)
+    assert offered
+    assert (offered[0], offered[1]["route"]["expert"]) == (QUESTION, "tea")
+    with refused(InputError, "Expected a conversation of your own.*"):
+        list(resumed("accept", Context(review=True, owner="bob"), "t", t.services))
+    assert last(resumed("accept", REVIEW, "t", t.services))["data"]["outcome"] == "answered"
+    assert len(thread_runs(t.services.engine, "t")) == 1
 
 
 def test_another_expert_is_asked_instead(tiny: Services) -> None:
