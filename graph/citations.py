@@ -79,9 +79,10 @@ def cite(text: str, hits: Sequence[Hit], asked: str = "") -> list[Citation]:
     return list(found.values())
 
 
-def unlisted(text: str, hits: Sequence[Hit], citations: Sequence[Citation]) -> bool:
-    """Whether the text points to a passage that is not among its citations, because no sentence that cites it is supported."""
-    return bool({n for _, numbers in claims(text) for n in numbers if 0 < n <= len(hits)} - {c.n for c in citations})
+def unsupported(text: str, hits: Sequence[Hit], asked: str = "") -> bool:
+    """Whether a sentence cites a passage that does not support it. `asked`: as in `cite`."""
+    cited = [(claim, {n for n in numbers if 0 < n <= len(hits)}) for claim, numbers in claims(text)]
+    return any(numbers.difference(_supporting(claim, sorted(numbers), hits, asked)) for claim, numbers in cited)
 
 
 def best_quote(claim: str, text: str) -> tuple[str, float]:

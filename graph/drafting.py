@@ -14,7 +14,7 @@ from langgraph.runtime import Runtime
 from core.errors import ModelError
 from core.pictures import Picture
 from core.types import Hit, ModelUse, Notice, Tier
-from graph.citations import LiveMarks, Renumber, cite, mark, unlisted
+from graph.citations import LiveMarks, Renumber, cite, mark, unsupported
 from graph.confidence import REFUSALS, Confidence, after_answer, before_answer, says_nothing
 from graph.prompts import gives_orders, grounded, with_pictures
 from graph.services import Services
@@ -110,7 +110,7 @@ def write(services: Services, task: Task, runtime: Runtime[Context]) -> Draft:
     outlet.close()
     reply = replace(reply, text=outlet.text) if outlet.streamed else reply
     text, verdict = judge(services, task, reply, before, final=outlet.streamed)
-    if outlet.streamed and unlisted(text, task.hits, verdict.citations):
+    if outlet.streamed and unsupported(text, task.hits, task.question):
         notices.append(Notice("model", "A marker in this answer points to a passage that does not support it, and is no source."))
     if reply.finish_reason == "length":
         notices.append(Notice("truncated", "The model stopped at its length limit: the answer may be incomplete."))

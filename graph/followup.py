@@ -26,7 +26,7 @@ _CORRECTS = re.compile(
     re.I | re.X,
 )
 """What takes the question before back."""
-_LEANS_AT_ITS_END = re.compile(r"\b(?:instead|then|too|either|as well|otherwise|else|afterwards?|(?:after|before|for) that)\W*$", re.I)
+_LEANS_AT_ITS_END = re.compile(r"\b(?:instead|then|too|either|as well|otherwise|else|afterwards?|after|before|for that)\W*$", re.I)
 _PRONOUN = re.compile(r"\b(?:it|its|they|them|their|theirs|he|him|his|she|her|hers)\b", re.I)
 _POSSESSIVES = frozenset(["its", "their", "theirs", "his", "her", "hers"])
 _CLAUSE = re.compile(
@@ -64,6 +64,7 @@ _MEASURES_A_PART = re.compile(r"how (?:big|fast|long|old|heavy|high|strong|large
 """Of what the part is, is missing: "how big was the engine?"."""
 _ELLIPTICAL = re.compile(r"(?:how (?:many |much )?|which |what )[a-z]+\?$", re.I)
 """No verb: "how dark?", "how many naps?"."""
+_SCRAP = re.compile(r"(?:for|with|without|in|during|on|at|from|about|every|only|because|if)\b", re.I)
 _POINTING_TERMS, _FRAGMENT_TERMS, _TELLING_TERMS = 3, 4, 5
 """Content words: so many at most where a word points back; in a fragment; and more than so many tell enough by themselves."""
 
@@ -106,9 +107,12 @@ def is_followup(question: str) -> bool:
 
 
 def is_fragment(question: str) -> bool:
-    """Whether it is a few words with a question mark and no verb that asks: "safe limit per day?". Its meaning says whether it leans."""
+    """Whether it is a few words and no verb that asks, with a question mark or the beginning of a scrap: "for my 6 year old".
+
+    Its meaning says whether it leans.
+    """
     asked, _ = without_preamble(question)
-    return asked.endswith("?") and not ASKS.match(asked) and not is_followup(asked) and len(terms(asked)) <= _FRAGMENT_TERMS
+    return bool(asked.endswith("?") or _SCRAP.match(asked)) and not ASKS.match(asked) and not is_followup(asked) and len(terms(asked)) <= _FRAGMENT_TERMS
 
 
 def without_pointers(question: str) -> str:

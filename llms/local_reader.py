@@ -13,8 +13,9 @@ from typing import Any
 
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.language_models.chat_models import generate_from_stream
+from langchain_core.messages import AIMessageChunk, BaseMessage, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict
 
 from core.errors import RejectedRequestError
@@ -26,6 +27,8 @@ from retrieval.text import sentences
 _SENTENCES = 8
 _CLOSE = 0.035
 """A further sentence is added when its probability is at least this share of the best one's."""
+_LEADS = 0.25
+"""A sentence before the best one of its passage is quoted when its probability is at least this share of that one's."""
 _CITED = re.compile(r"(?<=\]\s)")
 """Where a sentence with its marker ends."""
 FLOOR = 0.06
@@ -46,14 +49,7 @@ class LocalReader(BaseChatModel):
     def _generate(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
     ) -> ChatResult:
-        whole = None
-        for chunk in self._stream(messages):
-            whole = chunk if whole is None else whole + chunk
-        assert whole is not None
-        message = whole.message
-        assert isinstance(message, AIMessageChunk)
-        final = AIMessage(content=message.content, usage_metadata=message.usage_metadata, response_metadata=message.response_metadata)
-        return ChatResult(generations=[ChatGeneration(message=final)])
+        return generate_from_stream(self._stream(messages))
 
     def _stream(
         self, messages: list[BaseMessage], stop: list[str] | None = None, run_manager: CallbackManagerForLLMRun | None = None, **kwargs: Any
@@ -97,11 +93,15 @@ def _last_question(messages: Sequence[BaseMessage]) -> tuple[str, list[dict[str,
 
 
 def _compose(taken: Sequence[Sentence], passages: Sequence[Mapping[str, Any]]) -> str:
-    """The best sentence first; further ones of the same passage follow it in reading order, then the other passages'."""
+    """The best sentence's passage first; of each passage its own best sentence and what follows it, in reading order.
+
+    What stands before that comes along when it is nearly as good: an answer begins with what was asked.
+    """
     parts = []
     for n in dict.fromkeys(s.passage for s in taken):
         split = sentences(str(passages[n]["text"]))
-        positions = {s.position for s in taken if s.passage == n}
+        best, *others = (s for s in taken if s.passage == n)
+        positions = {best.position, *(s.position for s in others if s.position > best.position or s.score >= _LEADS * best.score)}
         # A sentence that points back is only understood together with the one before it.
         positions |= {p - 1 for p in positions if p and needs_context(split[p])}
         parts.append(" ".join(f"{split[p]} [{n + 1}]" for p in sorted(positions)))

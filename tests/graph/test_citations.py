@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.types import Hit, Passage
-from graph.citations import LiveMarks, Renumber, best_quote, cite, claims, mark, support, unlisted
+from graph.citations import LiveMarks, Renumber, best_quote, cite, claims, mark, support, unsupported
 
 IDS = ["p1", "p2", "p3"]
 TEXTS = [
@@ -120,8 +120,9 @@ def test_a_claim_that_the_passage_does_not_hold_is_no_citation() -> None:
     text = "Volcanoes erupt lava [3]. Honey keeps for years [3]. Bees dance [2]."
     found = cite(text, HITS)
     assert [(c.n, c.score) for c in found] == [(3, 1.0)]
-    assert unlisted(text, HITS, found)
-    assert not unlisted("Honey keeps for years [3][9].", HITS, found)
+    assert unsupported(text, HITS)
+    assert unsupported("Honey keeps for years [3]. Volcanoes erupt lava [3].", HITS)
+    assert not unsupported("Honey keeps for years [3][9].", HITS)
 
 
 @pytest.mark.parametrize(
