@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_a_colour_profile_and_the_text_of_a_png_go() -> None:
 def test_every_mode_of_a_png(mode: str, colour: object) -> None:
     found = one(picture("PNG", mode=mode, colour=colour))  # type: ignore[arg-type]
     assert opened(found.data).size == (60, 40)
+
+
+def test_sixteen_bits_of_grey_are_scaled_and_not_clipped() -> None:
+    drawn = Image.new("I;16", (256, 1))
+    for x in range(256):
+        drawn.putpixel((x, 0), x * 257)
+    file = BytesIO()
+    drawn.save(file, "PNG")
+    seen = opened(one(file.getvalue()).data).convert("L")
+    assert [seen.getpixel((x, 0)) for x in (0, 64, 128, 255)] == [0, 64, 128, 255]
 
 
 def test_cmyk_is_turned_into_what_browsers_show() -> None:

@@ -116,6 +116,14 @@ def test_corrections_of_another_encoder_are_left_aside(
     assert capsys.readouterr().err == (told if foreign else "")
 
 
+def test_the_corrected_routers_of_two_kinds_are_kept_side_by_side(tiny: Services, tmp_path: Path) -> None:
+    add(tiny.engine, NAME, Version(1, 0, 10.0, promoted=True), corrections(tiny, tmp_path, tiny.encoder.fingerprint))
+    base, other = tiny.router(), tiny.trained.router("similarity")
+    kept = tiny.learnt.router(other, "another kind")
+    assert tiny.router() is base
+    assert tiny.learnt.router(other, "another kind") is kept
+
+
 def test_corrections_that_are_damaged_name_the_way_back(tiny: Services, tmp_path: Path) -> None:
     corrections(tiny, tmp_path, tiny.encoder.fingerprint)
     (tmp_path / ROUTER / "moves.npy").write_bytes(b"")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -172,6 +173,21 @@ def test_an_empty_question_is_refused_in_one_line(table: Make, text: str) -> Non
 def test_a_question_that_is_too_long_is_refused_with_both_numbers(table: Make) -> None:
     with refused(InputError, r"Expected a question of at most 8,000 characters; got 100,000\. Shorten it.*"):
         table([]).ask("x" * 100_000)
+
+
+def test_a_question_of_a_mere_15_megabytes_is_refused_at_once(table: Make) -> None:
+    started = time.perf_counter()
+    with refused(InputError, r"Expected a question of at most 8,000 characters; got 15,000,000\. Shorten it.*"):
+        table([]).ask("!" * 15_000_000)
+    assert time.perf_counter() - started < 1.0
+
+
+def test_the_name_of_a_conversation_is_no_longer_than_every_database_takes(table: Make) -> None:
+    t = table([GOOD])
+    with refused(InputError, r"Expected the name of a conversation to have at most 128 characters; this one has 129\."):
+        t.ask(thread="n" * 129)
+    assert t.weak.history == []
+    assert t.ask(thread="n" * 128).thread_id == "n" * 128
 
 
 def test_the_longest_question_is_answered(tiny: Services) -> None:

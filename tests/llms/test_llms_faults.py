@@ -297,3 +297,19 @@ def test_a_long_message_is_cut_after_its_key_is_gone():
 def test_an_error_of_ours_comes_back_as_it_is():
     error = e.BlockedAnswerError("no")
     assert as_model_error(error, "openai:gpt-5") is error
+
+
+def test_what_a_try_used_that_failed_with_nothing_to_show_is_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr("llms.call._FIRST_WAIT_S", 0.0)
+    used = {"input_tokens": 1000, "output_tokens": 500, "total_tokens": 1500}
+    tries = iter([("", "insufficient_system_resource"), ("Yes.", "stop")])
+
+    def answers(*_):
+        text, reason = next(tries)
+        yield AIMessageChunk(content=text, usage_metadata=used, response_metadata={"finish_reason": reason})
+
+    generator = stream(SimpleNamespace(stream=answers), SPECS["deepseek"], "inferior", QUESTION, settings=Settings(home=tmp_path))
+    assert next(generator) == "Yes."
+    with pytest.raises(StopIteration) as end:
+        next(generator)
+    assert (end.value.value.use.input_tokens, end.value.value.use.output_tokens) == (2000, 1000)
