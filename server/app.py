@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -38,7 +39,9 @@ def create_app(given: Callable[[], Services] = services, origins: Sequence[str] 
         shared.turns.close()
         tracing.close()
 
-    app = FastAPI(title="Switchyard", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Switchyard", description=ABOUT, version="1", lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False
+    )
     app.state.switchyard = shared
     for part in (chat, models, route, feedback, threads, health, docs):
         app.include_router(part.router, responses=errors.DESCRIBED)
@@ -54,5 +57,11 @@ def serve(given: Callable[[], Services] = services) -> FastAPI:
     collect_seldom()
     # A turn that computes would let the event loop, and with it every other chat's tokens, wait for five times as long.
     sys.setswitchinterval(SWITCH_S)
+    logging.getLogger("uvicorn.error").addFilter(worth_a_line)
     tracing.turnlog.set_up(settings().log or "text")
     return create_app(given, settings().cors_origins)
+
+
+def worth_a_line(record: logging.LogRecord) -> bool:
+    """Whoever asks for a websocket is answered over HTTP: uvicorn would write two warnings, one of them to install what is not wanted."""
+    return not record.getMessage().startswith(("Unsupported upgrade request", "No supported WebSocket library"))

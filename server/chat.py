@@ -122,7 +122,8 @@ def history(messages: Sequence[Message], limit: int) -> list[AnyMessage]:
     """The conversation before the question: what was asked and answered, each at most `limit` characters, a mark for its pictures."""
     said: list[AnyMessage] = []
     for message in messages:
-        text = marked(without_sources(message.text)[:limit], len(message.pictures))
+        words = without_sources(message.text) if message.role == "assistant" else message.text
+        text = marked(words[:limit], len(message.pictures))
         if text.strip() and message.role in ("user", "assistant"):
             said.append(HumanMessage(text) if message.role == "user" else AIMessage(text))
     return said

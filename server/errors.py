@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,6 +18,9 @@ from server.schema import Error
 logger = logging.getLogger("switchyard")
 _KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _BUSY_S = 2.0
+_AWAY = "The database cannot be used right now. Try again in a moment."
+_ANSWERING = "Another question of this conversation"
+"""How the one StoreError begins that is for its caller; see `graph.memory.one_turn_at_a_time`."""
 DESCRIBED: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Error, "description": "The request cannot be answered as it is."},
     "5XX": {"model": Error, "description": "The server, its database or a model failed."},
@@ -46,7 +50,10 @@ def refusal(error: Exception) -> Refused:
         status = 503 if isinstance(error, RateLimitedError) else 502
         return Refused(status, str(error), code="model_failed", retry_after_s=error.retry_after_s)
     if isinstance(error, StoreError):
-        return Refused(503, str(error), code="store_failed", retry_after_s=_BUSY_S)
+        # The database's own words name its host, its files and its role, and strangers may see them: the key is looked up there, too.
+        logger.error("The database failed a request: %s", error)
+        said = str(error) if str(error).startswith(_ANSWERING) else _AWAY
+        return Refused(503, said, code="store_failed", retry_after_s=_BUSY_S)
     if isinstance(error, SwitchyardError):
         return Refused(503, str(error))
     logger.error("A request failed.", exc_info=error)
@@ -81,7 +88,8 @@ def install(app: FastAPI) -> None:
         first = error.errors()[0]
         if first["type"] == "json_invalid":
             return answer(Refused(400, f"body: not JSON, at character {first['loc'][1] + 1}", param="body"))
-        if first["loc"] == ("body",) and "json" not in request.headers.get("content-type", ""):
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if first["loc"] == ("body",) and not re.fullmatch(r"application/(.*\+)?json", kind):
             return answer(Refused(400, "body: expected Content-Type: application/json", param="body"))
         where = ".".join(str(part) for part in first["loc"][1:])
         name = where.encode("utf-8", "replace").decode() or "body"

@@ -42,7 +42,9 @@ def sources(citations: Sequence[Mapping[str, Any]]) -> str:
 
 def without_sources(text: str) -> str:
     """An earlier answer as the model gave it: clients send back what they were sent."""
-    return text.partition(_HEAD)[0]
+    # The last one: a model may write such a head of its own, above the list.
+    before, head, after = text.rpartition(_HEAD)
+    return before if head else after
 
 
 def _line(text: str, limit: int) -> str:

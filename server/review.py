@@ -12,13 +12,17 @@ from graph.telling import Event
 def shown(offered: Mapping[str, Any]) -> Iterator[Event]:
     """The end of a turn that waits: words for people, and `review` {question, route, choices} in the answer object's place."""
     text = in_words(offered)
-    review = {name: offered[name] for name in ("question", "route", "choices")}
     spent = {name: offered[name] for name in ("models", "cost_usd")}
     yield {"type": "token", "data": text}
     yield {
         "type": "answer",
-        "data": {"answer": text, "citations": [], "notices": [], **spent, "thread_id": offered["thread_id"], "review": review},
+        "data": {"answer": text, "citations": [], "notices": [], **spent, "thread_id": offered["thread_id"], "review": review(offered)},
     }
+
+
+def review(offered: Mapping[str, Any]) -> dict[str, Any]:
+    """What waits."""
+    return {name: offered[name] for name in ("question", "route", "choices")}
 
 
 def in_words(offered: Mapping[str, Any]) -> str:

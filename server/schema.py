@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, ValidationInfo, field_validator
 
 THREAD_ID = r"^[A-Za-z0-9_-]{1,64}$"
 ThreadId = Annotated[str, Field(pattern=THREAD_ID)]
@@ -25,41 +25,52 @@ class ImageUrl(BaseModel):
     url: str = Field("", examples=["data:image/png;base64,iVBORw0KGgo..."])
 
 
+def _with_url(given: Any) -> Any:
+    if given is not None and not isinstance(given, (str, dict)):
+        raise ValueError('expected {"url": "data:image/...;base64,..."}')
+    return {"url": given} if isinstance(given, str) else given
+
+
 class Part(BaseModel):
     """A part of a message: text or a picture. A sound or a file is refused; anything else is not read."""
 
     type: str
     text: Text | None = None
-    image_url: ImageUrl | None = None
+    image_url: Annotated[ImageUrl | None, BeforeValidator(_with_url, json_schema_input_type=ImageUrl | str | None)] = None
+
+    @field_validator("type")
+    @classmethod
+    def _unread(cls, kind: str) -> str:
+        if kind in ("input_audio", "file"):
+            raise ValueError(f"a part of the type {kind} is not supported: leave it out")
+        return kind
+
+
+def _in_parts(given: Any) -> Any:
+    # And not a union of the two: an error would tell what is wrong with the one that was not meant, too, and first.
+    if given is not None and not isinstance(given, (str, list)):
+        raise ValueError("expected a text, or a list of parts")
+    return [{"type": "text", "text": given}] if isinstance(given, str) else given
+
+
+Content = Annotated[list[Part] | None, BeforeValidator(_in_parts, json_schema_input_type=str | list[Part] | None)]
 
 
 class Message(BaseModel):
     """A message. The experts have their own instructions: those of role system, developer, tool and function are not passed on."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Text | list[Part] | None = None
-
-    @field_validator("content")
-    @classmethod
-    def _unread(cls, content: str | list[Part] | None) -> str | list[Part] | None:
-        for part in content or []:
-            if isinstance(part, Part) and part.type in ("input_audio", "file"):
-                raise ValueError(f"a part of the type {part.type} is not supported: leave it out")
-        return content
+    content: Content = None
 
     @property
     def text(self) -> str:
         """Its words."""
-        if isinstance(self.content, str):
-            return self.content
         return "\n".join(part.text for part in self.content or [] if part.type == "text" and part.text)
 
     @property
     def pictures(self) -> list[str]:
         """The URLs of its pictures."""
-        if self.content is None or isinstance(self.content, str):
-            return []
-        return [part.image_url.url if part.image_url else "" for part in self.content if part.type == "image_url"]
+        return [part.image_url.url if part.image_url else "" for part in self.content or [] if part.type == "image_url"]
 
 
 class StreamOptions(BaseModel):
@@ -72,7 +83,21 @@ class Extension(BaseModel):
     """What OpenAI's API has no words for."""
 
     review: bool = Field(False, description="answer with the route, which waits for a `resume`; needs a thread_id")
-    resume: str | None = Field(None, description="the answer to a route that waits in the thread: accept, decline or an expert's name")
+    resume: str | None = Field(
+        None, min_length=1, description="the answer to a route that waits in the thread: accept, decline or an expert's name"
+    )
+
+
+_USUAL = {
+    "n": 1,
+    "tools": [],
+    "functions": [],
+    "response_format": {"type": "text"},
+    "logprobs": False,
+    "top_logprobs": 0,
+    "modalities": ["text"],
+}
+"""What is done anyway."""
 
 
 class ChatRequest(BaseModel):
@@ -91,6 +116,9 @@ class ChatRequest(BaseModel):
     functions: list[dict[str, Any]] | None = None
     response_format: dict[str, Any] | None = None
     logprobs: bool | None = None
+    top_logprobs: int | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
 
     @field_validator("messages")
     @classmethod
@@ -99,12 +127,11 @@ class ChatRequest(BaseModel):
             raise ValueError("expected a message of the role user as the last one")
         return messages
 
-    @field_validator("n", "tools", "functions", "response_format", "logprobs")
+    @field_validator(*_USUAL, "audio")
     @classmethod
-    def _unsupported(cls, value: Any) -> Any:
-        # To take them and do something else would be worse than to say so. By the type, too: True is 1 to Python.
-        usual: tuple[Any, ...] = (None, 1, False, [], {"type": "text"})
-        if not any(type(value) is type(each) and value == each for each in usual):
+    def _unsupported(cls, value: Any, info: ValidationInfo) -> Any:
+        # To take them and do something else would be worse than to say so.
+        if value is not None and value != _USUAL.get(info.field_name or ""):
             raise ValueError("is not supported: leave it out")
         return value
 
@@ -214,11 +241,12 @@ class Turn(BaseModel):
 
 
 class ThreadDetail(BaseModel):
-    """A stored conversation with all its turns, oldest first."""
+    """A stored conversation with all its turns, oldest first. review: the question, route and choices that wait for a `resume`."""
 
     id: str
     object: Literal["thread"] = "thread"
     turns: list[Turn]
+    review: dict[str, Any] | None = None
 
 
 class Deleted(BaseModel):

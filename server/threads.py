@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from anyio import to_thread
 from fastapi import APIRouter
 
-from graph.api import forget
+from graph.api import forget, waiting
+from graph.services import Services
 from server.access import Caller, KeyFirst, Who
 from server.errors import Refused
+from server.review import review
 from server.schema import Deleted, ThreadDetail, ThreadId, Threads, ThreadSummary, Turn
-from server.state import App
+from server.state import App, Shared
 from store.runs import Run, thread_runs, threads
 
 router = APIRouter(prefix="/v1/threads", tags=["threads"], route_class=KeyFirst)
@@ -46,22 +49,28 @@ def list_threads(services: App, who: Who) -> Threads:
 @router.get("/{thread_id}")
 def read_thread(thread_id: ThreadId, services: App, who: Who) -> ThreadDetail:
     """A conversation, turn by turn."""
-    turns = _turns(services, who, thread_id)
-    return ThreadDetail(
-        id=thread_id, turns=[Turn(question=r.question, created_at=r.created_at, switchyard=published(who, r.answer)) for r in turns]
-    )
+    runs, offered = _found(services, who, thread_id)
+    turns = [Turn(question=r.question, created_at=r.created_at, switchyard=published(who, r.answer)) for r in runs]
+    return ThreadDetail(id=thread_id, turns=turns, review=review(offered) if offered else None)
 
 
 @router.delete("/{thread_id}")
-def delete_thread(thread_id: ThreadId, services: App, who: Who) -> Deleted:
+async def delete_thread(thread_id: ThreadId, services: App, shared: Shared, who: Who) -> Deleted:
     """Forget a conversation."""
-    _turns(services, who, thread_id)
-    forget(stored_name(who, thread_id), services)
+    await to_thread.run_sync(_forget, services, who, thread_id, limiter=shared.deleting)
     return Deleted(id=thread_id)
 
 
-def _turns(services: App, who: Caller, thread_id: str) -> list[Run]:
-    found = [run for run in thread_runs(services.engine, stored_name(who, thread_id)) if run.owner == who.owner]
-    if not found:
+def _forget(services: Services, who: Caller, thread_id: str) -> None:
+    _found(services, who, thread_id)
+    forget(stored_name(who, thread_id), services)
+
+
+def _found(services: Services, who: Caller, thread_id: str) -> tuple[list[Run], Mapping[str, Any] | None]:
+    """A conversation's turns, and the data of the route that waits in it; of a new one's first question that is all there is."""
+    name = stored_name(who, thread_id)
+    runs = [run for run in thread_runs(services.engine, name) if run.owner == who.owner]
+    offered = waiting(name, who.owner, services)
+    if not runs and not offered:
         raise Refused(404, f"No conversation is called {thread_id}.", code="thread_not_found", param="thread_id")
-    return found
+    return runs, offered and offered[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -256,4 +257,6 @@ def remedy(reason: str) -> str:
     """What to do about what a database says."""
     if "locked" in reason:
         return "Another process is at work on it: try again."
+    if re.search("connection|resolve host|host name", reason):
+        return "See that it runs and can be reached, and check DATABASE_URL."
     return "Free some disk, or check DATABASE_URL and SWITCHYARD_HOME."

@@ -103,7 +103,7 @@ def test_a_database_that_goes_away_and_comes_back(postgres: Postgres, table: Mak
     t.ask(thread="t")
     postgres.stop()
     try:
-        with pytest.raises(StoreError, match=r"Free some disk, or check DATABASE_URL and SWITCHYARD_HOME\.$"):
+        with pytest.raises(StoreError, match=r"See that it runs and can be reached, and check DATABASE_URL\.$"):
             t.ask(thread="t")
     finally:
         postgres.start()

@@ -21,7 +21,7 @@ from server.app import create_app
 from server.state import State
 from store import keys
 from tests.graph.conftest import table  # noqa: F401  # the application with two scripted models
-from ui.commands.serve import KEPT_S
+from ui.commands.serve import KEPT_S, PARSER
 
 
 @dataclass
@@ -53,7 +53,7 @@ def running(services: Services, **options: Any) -> Iterator[Running]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         # httpx lets go of a resting connection after 5 s, as uvicorn would by itself: one might close what the other is about to use.
-        kept: dict[str, Any] = {"timeout_keep_alive": KEPT_S, "timeout_graceful_shutdown": 3}
+        kept: dict[str, Any] = {"timeout_keep_alive": KEPT_S, "timeout_graceful_shutdown": 3} | PARSER
         config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", **kept)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

@@ -19,6 +19,7 @@ from core.errors import StoreError
 from core.settings import Settings
 from graph.services import Services
 from server.access import identify
+from server.app import worth_a_line
 from server.errors import Refused
 from server.guard import MOST_BYTES
 from store import keys
@@ -207,6 +208,7 @@ def test_no_secret_is_in_any_log_or_answer_of_a_session(
     away = Settings(home=tmp_path / "away", database_url="postgresql://ann:hunter2-secret@127.0.0.1:9/none")
     with pytest.raises(StoreError) as refused:
         engine(away.database)
+    assert str(refused.value).endswith("See that it runs and can be reached, and check DATABASE_URL.")
     captured = capfd.readouterr()
     everything = "\n".join([*said, caplog.text, captured.out, captured.err, str(refused.value), repr(away), repr(services.settings)])
     assert "gpt-5-mini" in everything  # the provider was asked
@@ -252,6 +254,36 @@ def test_a_request_is_bounded_whether_or_not_it_says_its_length(serve: Serve, ta
             assert chunked
         assert read < 20 * MOST_BYTES
     assert on.http.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "begun", [b"GET /", b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ", b"GET / HTTP/1.1\r\n"], ids=["line", "header", "headers"]
+)
+def test_what_comes_before_a_body_is_bounded(serve: Serve, table: Make, begun: bytes) -> None:
+    on = serve(table([]).services)
+    more = b"x: y\r\n" * 10_000 if begun.endswith(b"\n") else b"c" * 65_536
+    sent = 0
+    with socket.create_connection(("127.0.0.1", int(on.url.rpartition(":")[2])), timeout=60) as client:
+        client.sendall(begun)
+        with pytest.raises(ConnectionError):
+            while sent < 2 * MOST_BYTES:
+                client.sendall(more)
+                sent += len(more)
+    assert sent < MOST_BYTES
+    # What is usual passes, with room for the cookies of other servers on this machine.
+    assert on.http.get("/healthz", headers={"Cookie": "c" * 32_768}).status_code == 200
+
+
+def test_who_asks_for_a_websocket_writes_nothing_into_the_log(serve: Serve, table: Make, caplog: pytest.LogCaptureFixture) -> None:
+    on = serve(table([]).services)
+    uvicorns = logging.getLogger("uvicorn.error")
+    uvicorns.addFilter(worth_a_line)
+    try:
+        assert on.http.get("/healthz", headers={"Connection": "Upgrade", "Upgrade": "websocket"}).json() == {"status": "ok"}
+        uvicorns.warning("Something else.")
+    finally:
+        uvicorns.removeFilter(worth_a_line)
+    assert [record.getMessage() for record in caplog.records if record.name == uvicorns.name] == ["Something else."]
 
 
 def test_cors_for_the_pages_that_are_named(serve: Serve, table: Make) -> None:

@@ -25,6 +25,7 @@ from tests.server.conftest import Running, chat, streamed
 
 Serve = Callable[..., Running]
 Make = Callable[..., Table]
+IMAGE: dict[str, Any] = {"type": "image_url"}
 SHOWN = (
     "Green tea steeps for two minutes. [1]\n\n**Sources**\n\n"
     "- [1] **Brewing a Cup: Time** (Written for the tests): “Green tea steeps for two minutes.”"
@@ -76,6 +77,16 @@ def test_a_live_draft_streams_piece_by_piece(serve: Serve, table: Make) -> None:
     texts = [event.text for event in streamed(on.http, QUESTION)]
     assert texts[:4] == ["", "Green tea", " steeps for two", " minutes [1]."]
     assert without_sources("".join(texts)) == "Green tea steeps for two minutes [1]."
+
+
+def test_only_the_list_below_an_assistants_message_is_cut_off(serve: Serve, table: Make) -> None:
+    own = "Two minutes.\n\n**Sources**\n\n- my own"
+    assert [without_sources(text) for text in (own + SHOWN[SHOWN.index("\n") :], SHOWN, "None.", "")] == [own, f"{GOOD} [1]", "None.", ""]
+    made = table([QUESTION, GOOD])
+    quoted = f"What does this mean?{SHOWN[SHOWN.index(chr(10)) :]}"
+    said = chat(serve(made.services).http, quoted, SHOWN, "And in winter?", model="switchyard/tea")
+    assert said.status_code == 200
+    assert [m.text for m in made.weak.history[-1][1:3]] == [quoted, f"{GOOD} [1]"]
 
 
 def test_the_messages_are_the_conversation(serve: Serve, table: Make) -> None:
@@ -172,7 +183,25 @@ def test_langchains_client(serve: Serve, table: Make) -> None:
         ({"n": 2}, "n", "is not supported"),
         ({"n": 0}, "n", "is not supported"),
         ({"logprobs": True}, "logprobs", "is not supported"),
-        ({"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}, "messages.0.content", "type input_audio is not supported"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+            "messages.0.content.0.type",
+            "type input_audio is not supported",
+        ),
+        ({"messages": [{"role": "user", "content": 7}]}, "messages.0.content", "expected a text, or a list of parts"),
+        ({"messages": [{"role": "user", "content": ["Hi"]}]}, "messages.0.content.0", "valid dictionary"),
+        ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, "messages.0.content.0.type", "Field required"),
+        ({"messages": [{"role": "user", "content": [{"type": "text", "text": 7}]}]}, "messages.0.content.0.text", "valid string"),
+        ({"messages": [{"role": "user", "content": [IMAGE | {"image_url": 7}]}]}, "messages.0.content.0.image_url", 'expected {"url"'),
+        (
+            {"messages": [{"role": "user", "content": [IMAGE | {"image_url": {"url": 7}}]}]},
+            "messages.0.content.0.image_url.url",
+            "valid string",
+        ),
+        ({"modalities": ["text", "audio"]}, "modalities", "is not supported"),
+        ({"audio": {"voice": "alloy", "format": "wav"}}, "audio", "is not supported"),
+        ({"top_logprobs": 1}, "top_logprobs", "is not supported"),
+        ({"switchyard": {"resume": ""}, "metadata": {"thread_id": "t"}}, "switchyard.resume", "at least 1 character"),
         ({"response_format": {"type": "json_object"}}, "response_format", "is not supported"),
         ({"metadata": {"thread_id": "a b"}}, "thread_id", "expected 1 to 64 letters"),
         ({"stream": "perhaps"}, "stream", "valid boolean"),
@@ -187,19 +216,29 @@ def test_a_bad_request_is_told_what_was_expected(serve: Serve, table: Make, fiel
     assert says in error["message"]
 
 
+def test_what_is_done_anyway_may_be_asked_for(serve: Serve, table: Make) -> None:
+    usual = {"n": 1, "tools": [], "functions": [], "response_format": {"type": "text"}, "logprobs": False, "top_logprobs": 0}
+    on = serve(table([GOOD] * 2).services)
+    assert chat(on.http, QUESTION, **usual, modalities=["text"], audio=None).status_code == 200
+    assert chat(on.http, QUESTION, **dict.fromkeys([*usual, "modalities", "audio"])).status_code == 200
+
+
 def test_other_errors_have_openais_form_too(serve: Serve, table: Make) -> None:
     http = serve(table([]).services).http
     large = http.post("/v1/chat/completions", content=b" " * 17_000_000, headers={"Content-Type": "application/json"})
     assert (large.status_code, large.json()["error"]["message"]) == (413, "Expected a request of at most 16,777,216 bytes.")
     for kind, says in (
         ("application/json", "body: not JSON, at character 11"),
+        ("application/problem+json; charset=utf-8", "body: not JSON, at character 11"),
         ("text/plain", "body: expected Content-Type: application/json"),
+        ("text/json", "body: expected Content-Type: application/json"),
     ):
         broken = http.post("/v1/chat/completions", content=b'{"model": "x', headers={"Content-Type": kind})
         error = {"type": "invalid_request_error", "message": says, "param": "body", "code": None}
         assert (broken.status_code, broken.json()["error"]) == (400, error)
     assert http.get("/v1/nothing").json()["error"]["type"] == "not_found_error"
     assert http.put("/v1/models").status_code == 405
+    assert http.get("/v1/threads/").json()["error"]["type"] == "not_found_error"
 
 
 def test_a_model_that_fails_is_an_error_before_and_within_a_stream(serve: Serve, table: Make) -> None:

@@ -49,6 +49,13 @@ def test_openais_client_sends_a_picture_to_a_model_that_sees(serve: Serve, table
         assert seen == open_pictures([photo()])[0].base64
 
 
+def test_an_address_may_stand_by_itself(serve: Serve, table: Make) -> None:
+    t = table([GOOD])
+    eyes(t.services, "fake:weak")
+    answer = asked(serve(t.services).http, TEXT, {"type": "image_url", "image_url": data_url(picture())}).json()["switchyard"]
+    assert (answer["notices"], len(pictures_of(t.weak.history[0]))) == ([], 1)
+
+
 def test_with_no_model_that_sees_the_text_is_answered(serve: Serve, table: Make) -> None:
     answer = asked(serve(table([GOOD]).services).http, TEXT, image(data_url(picture()))).json()["switchyard"]
     assert (answer["outcome"], answer["notices"]) == ("answered", [{"kind": "image", "text": NO_EYES}])

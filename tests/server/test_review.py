@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -59,6 +61,19 @@ def test_what_the_router_asked_is_paid_at_the_review_and_not_again(serve: Serve,
     said = client.get("/metrics").text
     assert 'switchyard_cost_usd_total{model="openai:router"} 2.0' in said
     assert 'switchyard_turns_total{expert="tea",outcome="answered"} 1.0' in said
+
+
+def test_a_first_question_that_waits_can_be_seen_and_deleted(serve: Serve, tiny: Services) -> None:
+    on = serve(tiny)
+    ann, ben = on.asking(on.key("ann")), on.asking(on.key("ben"))
+    offered = chat(ann, f"I am Quetzalcoatl. {QUESTION}", **fields(review=True)).json()["switchyard"]["review"]
+    assert [ben.request(method, "/v1/threads/t").status_code for method in ("GET", "DELETE")] == [404, 404]
+    assert ann.get("/v1/threads/t").json() == {"id": "t", "object": "thread", "turns": [], "review": offered}
+    assert ann.delete("/v1/threads/t").status_code == 200
+    assert [ann.request(method, "/v1/threads/t").status_code for method in ("GET", "DELETE")] == [404, 404]
+    with closing(sqlite3.connect(tiny.settings.home / "threads.db")) as opened:
+        assert [opened.execute(f"SELECT count(*) FROM {name}").fetchone() for name in ("checkpoints", "writes")] == [(0,), (0,)]
+    assert chat(ann, "ignored", **fields(resume="accept")).status_code == 400
 
 
 def test_streamed_it_is_the_same(serve: Serve, tiny: Services) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 import os
 import socket
 import tempfile
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,8 @@ STOP_S = 30
 """How long running turns may go on once the server is told to stop."""
 KEPT_S = 75
 """How long a connection that rests is kept."""
+PARSER: dict[str, Any] = {"http": "h11", "h11_max_incomplete_event_size": 65_536}
+"""How requests are read. httptools, which uvicorn takes where it is installed, lets anybody send a request line or a header without end."""
 
 
 @app.command()
@@ -71,6 +73,7 @@ def serve(
             timeout_keep_alive=KEPT_S,
             # A worker that is still importing on a busy machine is not a dead one.
             timeout_worker_healthcheck=60,
+            **PARSER,
         )
 
 
