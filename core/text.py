@@ -21,6 +21,11 @@ def plain(text: str) -> str:
     return _UNSEEN.sub("", _LINE_END.sub("\n", text))
 
 
+def csv_separator(heading: str) -> str:
+    """What separates the columns of a CSV file with this first line: spreadsheets write commas, semicolons or tabs."""
+    return max(",;\t", key=heading.count)
+
+
 def count(n: int, noun: str) -> str:
     """`1 document`, `1,200 documents`."""
     return f"{n:,} {noun}{'' if n == 1 else 's'}"

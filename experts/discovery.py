@@ -87,7 +87,7 @@ class Expert:
         if not path.exists():
             return f"You answer questions about: {self.card.description}"
         try:
-            return path.read_text(encoding="utf-8").strip()
+            return path.read_text(encoding="utf-8-sig").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: expected UTF-8 text: {error}.") from None
 
@@ -133,7 +133,7 @@ def load_expert(folder: Path) -> Expert:
     """Read one folder. Raises InputError naming the field that is wrong, DocumentError for a row of `safety.csv`."""
     path = folder / "expert.toml"
     try:
-        card = Card(**tomllib.loads(path.read_text(encoding="utf-8")))
+        card = Card(**tomllib.loads(path.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: expected readable TOML: {error}. {EXAMPLE}") from None
     except ValidationError as error:
@@ -213,6 +213,10 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, str]]:
                 raise DocumentError(f"{path}: expected the columns {', '.join(columns)}; missing: {', '.join(missing)}.")
             places = [(c, header.index(c)) for c in columns]
             for n, cells in enumerate(filter(None, reader), 1):
+                if len(cells) > len(header):
+                    raise DocumentError(
+                        f"{path}, row {n}: expected {len(header)} cells, got {len(cells)}: put a text with a comma into quotes."
+                    )
                 row = {c: cells[at].strip() if at < len(cells) else "" for c, at in places}
                 if row.get("split", "train") not in SPLITS:
                     raise DocumentError(f"{path}, row {n}: expected the split train, dev or test; got {row['split']!r}.")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import NamedTuple
 
 from core.errors import DocumentError, IndexFault
 from core.types import Passage
@@ -16,15 +18,38 @@ from retrieval import index as store
 from retrieval.chunking import chunk
 from retrieval.embedding import Encode
 from retrieval.encoder import Encoder
-from retrieval.indexes import Indexes
+from retrieval.indexes import FolderIndexes, Indexes
 from retrieval.loaders import load_folder
+
+
+class _Sources(NamedTuple):
+    """What an index is built from. `corpus`: the hash of the files."""
+
+    corpus: str
+    passages: list[Passage]
+    questions: list[store.Question]
 
 
 def open_index(expert: Expert, encoder: Encoder, indexes: Indexes) -> store.Index:
     """The expert's index, built first where that is needed, with one line on stderr.
 
-    Raises IndexFault when another encoder wrote it, or it cannot be written.
+    Of several processes that find it missing, one builds it, and the others wait. Raises IndexFault when another encoder wrote it, or it
+    cannot be written; DocumentError when it has to be built of documents that cannot be read.
     """
+    index, _ = _opened(expert, encoder, indexes)
+    if index:
+        return index
+    with store.building(indexes.root / expert.name) if isinstance(indexes, FolderIndexes) else nullcontext():
+        index, state = _opened(expert, encoder, indexes)  # another process may have built it meanwhile
+        if index:
+            return index
+        sources = _read(expert)  # first: nothing is built where they cannot be read
+        print(f"Building the index of {expert.name} ({state}) ...", file=sys.stderr)
+        return _build(expert, encoder, indexes, sources)
+
+
+def _opened(expert: Expert, encoder: Encoder, indexes: Indexes) -> tuple[store.Index | None, str]:
+    """The index, None where it has to be built, and its state. Raises IndexFault when another encoder wrote it."""
     state = index_state(expert, encoder, indexes)
     if state == "foreign":
         raise IndexFault(
@@ -33,11 +58,10 @@ def open_index(expert: Expert, encoder: Encoder, indexes: Indexes) -> store.Inde
         )
     if state == "ok" or (state == "stale" and indexes.shared):
         try:
-            return indexes.load(expert.name)
+            return indexes.load(expert.name), state
         except IndexFault:
             state = "corrupt"
-    print(f"Building the index of {expert.name} ({state}) ...", file=sys.stderr)
-    return build_index(expert, encoder, indexes)
+    return None, state
 
 
 def build_index(
@@ -48,9 +72,23 @@ def build_index(
     encode: Encode | None = None,
 ) -> store.Index:
     """Build, save and reopen the expert's index. The fusion weight is chosen on its `train` questions. For `encode` see `assemble`."""
+    return _build(expert, encoder, indexes, _read(expert), progress, encode)
+
+
+def _read(expert: Expert) -> _Sources:
     corpus = _corpus(expert)  # first: a document that is edited meanwhile must make the index stale
-    passages = _passages(expert)
-    questions = [(item.question, item.document) for item in expert.questions("train")]
+    return _Sources(corpus, _passages(expert), [(item.question, item.document) for item in expert.questions("train")])
+
+
+def _build(
+    expert: Expert,
+    encoder: Encoder,
+    indexes: Indexes,
+    sources: _Sources,
+    progress: Callable[[int], None] = lambda _: None,
+    encode: Encode | None = None,
+) -> store.Index:
+    corpus, passages, questions = sources
     built = store.assemble(passages, encoder, corpus=corpus, questions=questions, progress=progress, encode=encode, hold=indexes.hold)
     indexes.save(built, expert.name)
     return indexes.load(expert.name)
@@ -78,7 +116,8 @@ def index_state(expert: Expert, encoder: Encoder, indexes: Indexes, *, whole: bo
     if manifest.corpus != _corpus(expert):
         return "stale"
     if whole and indexes.damage(expert.name):
-        return "corrupt"
+        # What was looked at while another process replaced it is not damaged.
+        return "corrupt" if indexes.manifest(expert.name) == manifest else index_state(expert, encoder, indexes, whole=True)
     return "ok"
 
 

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
@@ -37,7 +37,8 @@ from retrieval.passages import PassageFile
 from retrieval.text import sentences
 from retrieval.vectors import FaissStore, VectorStore
 
-FORMAT = 2
+FORMAT = 3
+"""Raised whenever the files change, or the passages or sentences that the same documents become."""
 CANDIDATES = 100
 SENTENCE_LIMIT = 20_000
 _CHECKED_WHOLE = 64 << 20
@@ -60,12 +61,13 @@ class Manifest:
 
     @classmethod
     def read(cls, folder: Path) -> Manifest | None:
-        """The folder's manifest, or None where there is no whole one."""
-        try:
-            data = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-            return cls(**data)
-        except (OSError, ValueError, TypeError):
-            return None
+        """The folder's manifest, or None where there is no whole one. Waits for whoever is replacing the index."""
+        found = _manifest(folder)
+        with suppress(OSError):
+            if found is None and folder.is_dir():
+                with _lock(folder):
+                    found = _manifest(folder)
+        return found
 
 
 class Candidates(NamedTuple):
@@ -201,13 +203,32 @@ def _write(index: Index, folder: Path, fresh: Path) -> None:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
+def building(folder: Path) -> AbstractContextManager[object]:
+    """Held by the process that builds the folder's index, so that the others wait for it; by nobody where nothing can be written."""
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _lock(folder, ".building")
+    return nullcontext()
+
+
+def _lock(folder: Path, name: str = ".lock") -> AbstractContextManager[object]:
+    return FileLock(folder / name) if os.access(folder, os.W_OK) else nullcontext()
+
+
+def _manifest(folder: Path) -> Manifest | None:
+    try:
+        return Manifest(**json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
 def load(folder: Path) -> Index:
     """Open a saved index without reading it whole.
 
     Raises IndexFault when it is missing, half-written or corrupt: the message says which.
     """
-    with FileLock(folder / ".lock") if os.access(folder, os.W_OK) else nullcontext():
-        manifest = Manifest.read(folder)
+    with _lock(folder):
+        manifest = _manifest(folder)
         if manifest is None:
             raise IndexFault(f"{folder} holds no index.")
         if broken := broken_files(folder, manifest):
@@ -237,7 +258,8 @@ def corpus_hash(files: Sequence[Path], extra: str = "") -> str:
 
     Raises DocumentError when a file cannot be read.
     """
-    digest = hashlib.sha256(f"{FORMAT}:{extra}".encode())
+    # The 2 stays: the routers that ship know their examples by this hash, whatever the format of indexes is.
+    digest = hashlib.sha256(f"2:{extra}".encode())
     root = os.path.commonpath([path.parent for path in files]) if files else ""
     for path in files:
         try:

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DocumentError
-from core.text import count, loads, plain
+from core.text import count, csv_separator, loads, plain
+from retrieval.markdown import lines_of, without_comments
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n(.*))?\Z", re.DOTALL | re.MULTILINE)
-_BLOCKS = ["p", "li", "dt", "dd", "div", "section", "article", "blockquote", "pre", "table", "tr", "caption", "figcaption", "br"]
+_PARTS, _EDGES = ["article", "main", "section"], ["header", "footer"]
+_BLOCKS = [*_PARTS, *_EDGES, "p", "li", "dt", "dd", "div", "blockquote", "pre", "table", "tr", "caption", "figcaption", "br"]
 
 _NAMED = 10
 """So many files that cannot be read are named."""
@@ -42,22 +44,23 @@ def load_folder(folder: Path) -> list[Document]:
 
 def load_files(paths: Sequence[Path], folder: Path) -> list[Document]:
     """The documents of some files below `folder`. Raises DocumentError naming those that cannot be read."""
-    found: list[Document] = []
+    found: list[tuple[Path, Document]] = []
     faults: list[str] = []
     for path in paths:
         try:
-            found += load_file(path, folder)
+            found += [(path, doc) for doc in load_file(path, folder)]
         except DocumentError as error:
             faults.append(str(error))
     if faults:
         more = len(faults) - _NAMED
         raise DocumentError(" ".join(faults[:_NAMED]) + (f" And {count(more, 'more file')} cannot be read." if more > 0 else ""))
-    seen: set[str] = set()
-    for doc in found:
-        if doc.id in seen:
-            raise DocumentError(f"Two documents in {folder} are called {doc.id!r}: rename one.")
-        seen.add(doc.id)
-    return found
+    seen: dict[str, Path] = {}
+    for path, doc in found:
+        if other := seen.get(doc.id):
+            where = f"{other}, and {path}" if other != path else f"both in {path}"
+            raise DocumentError(f"Two documents are called {doc.id!r}: {where}. Rename one.")
+        seen[doc.id] = path
+    return [doc for _, doc in found]
 
 
 def corpus_files(folder: Path) -> list[Path]:
@@ -91,11 +94,12 @@ def _markdown(path: Path, name: str) -> Iterator[Document]:
 
         try:
             loaded = yaml.safe_load(match[1])
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, RecursionError) as error:
             raise DocumentError(f"{path}: the front matter is not valid YAML: {_reason(error)}. Mend it.") from None
         if not isinstance(loaded, dict | None):
             raise DocumentError(f"{path}: expected front matter of the form 'title: ...'; got {match[1].strip().splitlines()[0]!r}.")
         meta, text = loaded or {}, match[2] or ""
+    text = without_comments(text)
     sources = meta.get("sources") or []
     joined = "; ".join(str(s) for s in sources) if isinstance(sources, list) else str(sources)
     yield Document(name, str(meta.get("title") or _heading(text) or _spoken(name)), text, joined)
@@ -116,8 +120,11 @@ def _html(path: Path, name: str) -> Iterator[Document]:
     except ParserRejectedMarkup as error:
         raise DocumentError(f"{path}: expected HTML: {_reason(error)}. Mend it, or move it out of the corpus.") from None
     title = soup.title.get_text(strip=True) if soup.title else ""
-    for tag in soup(["title", "script", "style", "nav", "header", "footer", "noscript", "template"]):
+    for tag in soup(["title", "script", "style", "nav", "noscript", "template"]):
         tag.decompose()
+    for tag in soup(_EDGES):
+        if not tag.find_parent(_PARTS):  # the page's; an article's own says what it is about
+            tag.decompose()
     for level in range(1, 7):
         for heading in soup.find_all(f"h{level}"):
             heading.string = f"\n\n{'#' * level} {heading.get_text(' ', strip=True)}\n\n"
@@ -147,8 +154,17 @@ def _pdf(path: Path, name: str) -> Iterator[Document]:
 
 
 def _csv(path: Path, name: str) -> Iterator[Document]:
+    csv.field_size_limit(2**31 - 1)  # a cell may be a whole book
     with path.open(encoding="utf-8-sig", newline="") as file:
-        for n, row in enumerate(csv.DictReader(file), 1):
+        separator = csv_separator(file.readline())
+        file.seek(0)
+        reader = csv.DictReader(file, delimiter=separator)
+        for n, row in enumerate(reader, 1):
+            if more := row.get(None):
+                columns = len(reader.fieldnames or ())
+                raise DocumentError(
+                    f"{path}, row {n}: expected {columns} cells, got {columns + len(more)}: put a text with {separator!r} into quotes."
+                )
             cells = {k: v for k, v in row.items() if k and v}
             title = cells.pop("title", None) or f"{_spoken(name)}, row {n}"
             ident, source = cells.pop("id", None) or cells.pop("_id", None) or str(n), cells.pop("source", path.name)
@@ -185,7 +201,7 @@ def _reason(error: Exception) -> str:
 
 
 def _heading(text: str) -> str:
-    match = re.search(r"^#\s+(.+)$", text, re.MULTILINE)
+    match = next((m for line, code in lines_of(text) if not code and (m := re.match(r"#\s+(.+)$", line))), None)
     return match[1].strip() if match else ""
 
 

@@ -9,8 +9,13 @@ from functools import cache, lru_cache
 import Stemmer
 
 _ABBREVIATIONS = "Dr|Mr|Mrs|Ms|Prof|St|Jr|Sr|vs|etc|e\\.g|i\\.e|cf|Fig|No|approx|Inc|Ltd|Co|Corp|U\\.S|U\\.K|a\\.m|p\\.m"
-_END = re.compile(r"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])")
-_NOT_END = re.compile(rf"(?:^|[\s(\"“])(?:{_ABBREVIATIONS}|[A-Z])\.$")
+_CAPITALS = "A-Z" + "".join(letter for letter in map(chr, range(0xC0, 0x2000)) if letter.isupper())
+_END = re.compile(
+    rf"(?<=[.!?])[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[{_CAPITALS}0-9])"
+    r"|(?<=[。！？｡])[”’」』）)】》〉]*+\s*+(?=[^\s。！？｡…])"  # Chinese and Japanese need no space here
+)
+# A single capital is an initial, as in Karl F. Benz, but not in "It was a Model T. The price fell." A line's first number counts an item.
+_NOT_END = re.compile(rf"(?:^|[\s(\"“])(?:{_ABBREVIATIONS}|(?<!Model\s)[{_CAPITALS}])\.$|^\d{{1,3}}\.$")
 _LONGEST = 12
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 

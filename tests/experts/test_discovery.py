@@ -46,6 +46,13 @@ def test_a_card_is_enough(folder):
     assert expert.depends_on() == []
 
 
+def test_files_that_begin_with_a_byte_order_mark(folder):
+    (folder / "expert.toml").write_text("\ufeff" + CARD)
+    (folder / "prompt.md").write_text("\ufeffBe brief.")
+    expert = load_expert(folder)
+    assert (expert.name, expert.prompt) == ("tea", "Be brief.")
+
+
 def test_no_expert_at_all(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(InputError, match=r"^Expected at least one expert in .*; found none\. Make one: switchyard expert new NAME"):

@@ -1,5 +1,8 @@
 """What the routers learn from, and what is held back from them."""
 
+import os
+import shutil
+
 import pytest
 
 from core.types import OUT_OF_SCOPE
@@ -68,3 +71,44 @@ def test_a_document_is_no_example_of_an_expert_that_has_questions(own_experts):
         (own_experts.experts_dir / "tea" / f"{file}.csv").unlink()
     files = example_files(discover(own_experts.experts_dir), own_experts.experts_dir)
     assert sorted(path.name for path in files if path.parent.name == "corpus") == ["brewing.md", "caffeine.txt", "oxidation.md", "plant.md"]
+
+
+@pytest.mark.parametrize(
+    ("documents", "lent"),
+    [
+        ({"bad.md": b"caf\xe9", "good.md": b"# Oolong\nIt is rolled."}, ["Oolong"]),
+        ({"bad.md": b"caf\xe9"}, ["Tea", "All about tea."]),
+        ({}, ["Tea", "All about tea."]),
+        (None, ["Tea", "All about tea."]),
+    ],
+    ids=["one", "only", "empty", "no folder"],
+)
+def test_documents_that_cannot_be_read_do_not_keep_the_others_from_being_asked(own_experts, documents, lent):
+    root = own_experts.experts_dir
+    shutil.rmtree(root / "tea")
+    (root / "tea").mkdir()
+    (root / "tea" / "expert.toml").write_text('name = "tea"\ntitle = "Tea"\ndescription = "All about tea."\n')
+    if documents is not None:
+        (root / "tea" / "corpus").mkdir()
+    for name, content in (documents or {}).items():
+        (root / "tea" / "corpus" / name).write_bytes(content)
+    experts = discover(root)
+    texts, labels = router_examples(experts, root)
+    assert [text for text, label in zip(texts, labels, strict=True) if label == "tea"] == lent
+    for files in (example_files(experts, root), router_files(experts, root)):
+        assert {path.name for path in files if (root / "tea") in path.parents} == {"expert.toml", *(documents or {})}
+
+
+def test_an_expert_that_says_nothing_of_itself_lends_its_name(own_experts):
+    root = own_experts.experts_dir
+    (root / "mute").mkdir()
+    (root / "mute" / "expert.toml").write_text('name = "mute"\ntitle = ""\ndescription = " "\n')
+    assert "mute" in dict(zip(*router_examples(discover(root), root), strict=True))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_left_out(own_experts):
+    root = own_experts.experts_dir
+    locked = root / "tea" / "corpus" / "plant.md"
+    locked.chmod(0)
+    assert locked not in router_files(discover(root), root)

@@ -156,13 +156,14 @@ def test_a_place_that_cannot_be_written(tea, encoder, tmp_path):
         open_index(tea, encoder, FolderIndexes(tmp_path / "file"))
 
 
-def test_an_unreadable_document_is_named_and_the_old_index_stays(tea, folder, indexes, encoder):
+def test_an_unreadable_document_is_named_and_the_old_index_stays(tea, folder, indexes, encoder, capsys):
     build_index(tea, encoder, indexes)
     before = Manifest.read(folder / "tea")
     (tea.corpus / "bad.md").write_bytes(b"\xff\xfe")
     with pytest.raises(DocumentError, match=r"bad\.md: expected UTF-8 text"):
         open_index(tea, encoder, indexes)
     assert Manifest.read(folder / "tea") == before
+    assert capsys.readouterr().err == ""  # it was not building
 
 
 def test_a_document_edited_during_the_build_makes_the_index_stale(tea, indexes, encoder):
@@ -220,6 +221,18 @@ def test_processes_that_build_at_once_both_get_a_whole_index(tea, folder, indexe
     assert top(load(folder / "tea"), encoder)[0][0].startswith("brewing#")
 
 
+def test_of_processes_that_miss_an_index_at_once_one_builds_it(tea, indexes, encoder, own_experts):
+    code = CHILD.replace("import build_index", "import open_index").replace("build_index(", "open_index(")
+    started = [child(own_experts, code=code) for _ in range(3)]
+    assert [process.stdout.readline() for process in started] == ["ready\n"] * 3
+    for process in started:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    said = sorted(process.communicate()[1] for process in started)
+    assert said == ["", "", "Building the index of tea (missing) ...\n"]
+    assert index_state(tea, encoder, indexes, whole=True) == "ok"
+
+
 def test_a_reader_never_meets_a_half_written_index(tea, folder, indexes, encoder, own_experts):
     """While another process builds again and again, every load gives a whole index."""
     first = top(build_index(tea, encoder, indexes), encoder)
@@ -231,6 +244,7 @@ def test_a_reader_never_meets_a_half_written_index(tea, folder, indexes, encoder
         written, until = set(), time.monotonic() + 60
         while len(written) < 20 and time.monotonic() < until:
             assert top(load(folder / "tea"), encoder) == first
+            assert index_state(tea, encoder, indexes, whole=True) == "ok"
             written.add((folder / "tea" / "rows.npy").stat().st_mtime_ns)
     finally:
         builder.kill()

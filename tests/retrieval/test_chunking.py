@@ -115,3 +115,58 @@ def test_line_ends_of_windows():
         ("Doc: A", "One. two."),
         ("Doc: B", "Three."),
     ]
+
+
+def test_code_between_fences_has_no_headings_and_is_no_part_of_a_sentence():
+    text = (
+        "# Set-up\nRun this:\n```sh\n# install it\nmake  install\n\nmake test\n```\nThen wait.\nIt takes long.\n"
+        "## Next\n~~~\n## no heading\n~~~"
+    )
+    assert [(p.title, p.text) for p in chunk([document(text)])] == [
+        ("Doc: Set-up", "Run this:\n# install it\nmake install\nmake test\nThen wait. It takes long."),
+        ("Doc: Next", "## no heading"),
+    ]
+
+
+def test_items_and_rows_are_sentences_of_their_own():
+    text = (
+        "You need\n- tea\n* a pot that\n  holds a litre\n3) water\n\nThen read on, it was in\n1908. No item begins there.\n"
+        "1. Boil it\n2. Pour it. Wait.\n| Tea | Time |\n|:---|---:|\n| green | 2 |\nThat is all.\n- - -"
+    )
+    [passage] = chunk([document(text)])
+    assert sentences(passage.text) == [
+        "You need",
+        "- tea",
+        "* a pot that holds a litre",
+        "3) water",
+        "Then read on, it was in 1908.",
+        "No item begins there.",
+        "1. Boil it",
+        "2. Pour it.",
+        "Wait.",
+        "| Tea | Time |",
+        "| green | 2 |",
+        "That is all.",
+        "- - -",
+    ]
+
+
+def test_japanese_is_cut_at_sentences_without_added_spaces():
+    said = "緑茶は八十度のお湯で二分間蒸らすとおいしい。"
+    passages = chunk([document(said * 100)])
+    assert "".join(p.text for p in passages) == said * 100
+    assert {len(p.text) % len(said) for p in passages} == {0}
+    assert 400 < min(len(p.text) for p in passages) <= max(len(p.text) for p in passages) <= 910
+    assert chunk([document("緑茶は\n熱い。\nTea is\nhot.\n\n次。")])[0].text == "緑茶は熱い。 Tea is hot. 次。"
+
+
+@pytest.mark.parametrize("letter", ["茶", "ช", "x"])
+def test_what_has_no_spaces_is_cut_at_characters(letter):
+    passages = chunk([document(f"Long: {letter * 5_000} end.")])
+    assert "".join(p.text for p in passages).replace(" ", "") == f"Long:{letter * 5_000}end."
+    assert max(len(p.text) for p in passages) <= 7 * MAX_WORDS
+
+
+def test_a_few_such_characters_count_as_one_word():
+    text = " ".join(["The character 車 means car."] * 26)
+    assert [len(p.text.split()) for p in chunk([document(text)])] == [130]

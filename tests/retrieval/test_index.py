@@ -1,15 +1,18 @@
 """An index: built, saved and loaded whole, or not at all."""
 
+import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from filelock import FileLock, Timeout
 
 from core.errors import DocumentError, IndexFault
 from core.types import Passage
 from retrieval import index as module
-from retrieval.index import Manifest, assemble, broken_files, corpus_hash, embedded_text, load, save
+from retrieval.index import Manifest, assemble, broken_files, building, corpus_hash, embedded_text, load, save
 from retrieval.text import sentences
 from retrieval.vectors import FaissStore
 
@@ -89,7 +92,7 @@ def test_large_corpora_keep_whole_texts_only(encoder, monkeypatch, tmp_path):
 
 def test_the_manifest_says_what_is_there(folder, encoder):
     manifest = Manifest.read(folder)
-    assert (manifest.format, manifest.encoder, manifest.corpus, manifest.passages, manifest.documents) == (2, "words-64", "abc", 4, 3)
+    assert (manifest.format, manifest.encoder, manifest.corpus, manifest.passages, manifest.documents) == (3, "words-64", "abc", 4, 3)
     files = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()} - {"manifest.json", ".lock"}
     assert set(manifest.checksums) == files
     assert {"passages.jsonl", "passages.npy", "vectors.faiss", "rows.npy"} < files
@@ -176,6 +179,26 @@ def test_a_reader_of_the_old_index_goes_on_while_a_new_one_is_written(folder, en
     assert {hit.passage.title for hits in ask(load(folder), encoder) for hit in hits} == {"New"}
 
 
+def test_who_asks_for_the_manifest_waits_while_the_index_is_replaced(folder):
+    manifest = Manifest.read(folder)
+    with ThreadPoolExecutor() as pool:
+        with FileLock(folder / ".lock"):
+            (folder / "manifest.json").rename(folder / "moved.json")
+            asked = pool.submit(Manifest.read, folder)
+            with pytest.raises(TimeoutError):
+                asked.result(0.2)
+            (folder / "moved.json").rename(folder / "manifest.json")
+        assert asked.result(10) == manifest
+
+
+def test_one_builds_at_a_time(tmp_path):
+    with building(tmp_path / "tea"), pytest.raises(Timeout), FileLock(tmp_path / "tea" / ".building", timeout=0):
+        pass
+    (tmp_path / "file").write_text("in the way")
+    with building(tmp_path / "file" / "tea"):
+        assert not (tmp_path / "tea" / "manifest.json").exists()
+
+
 def test_a_failed_save_leaves_the_old_index(folder, encoder, monkeypatch):
     def full(self, path):
         path.write_bytes(b"half")
@@ -225,6 +248,11 @@ def test_the_corpus_hash_sees_names_places_and_contents_but_not_where_the_corpus
     assert len({first, *others}) == 7
 
 
+def test_the_corpus_hash_does_not_depend_on_the_format_of_indexes():
+    """Trained routers keep it: another one would make those that ship step back."""
+    assert corpus_hash([], "e") == hashlib.sha256(b"2:e").hexdigest()[:16]
+
+
 def test_a_document_that_vanished_is_named(tmp_path):
     with pytest.raises(DocumentError, match=r"gone\.md cannot be read: No such file or directory\."):
         corpus_hash([tmp_path / "gone.md"])
@@ -239,4 +267,4 @@ def test_an_index_may_be_moved(folder, tmp_path, encoder):
 def test_nothing_written_holds_the_place_it_was_written_at(folder, tmp_path):
     for path in folder.rglob("*"):
         assert path.is_dir() or str(tmp_path).encode() not in path.read_bytes()
-    assert json.loads((folder / "manifest.json").read_text())["format"] == 2
+    assert json.loads((folder / "manifest.json").read_text())["format"] == 3

@@ -29,6 +29,10 @@ from retrieval.text import contains_key, locate_key, normalise, sentences, terms
         ["Visit example.com or mail a.b@c.org.", "Thanks."],
         ["no capital, no stop. so this stays one"],
         ["Äther ist da.", "Ende."],
+        ["He won in 1895.", "Émile Levassor drove alone.", "Это всё.", "Да."],
+        ["It replaced the Model T.", "The Model A.", "“It sold well.”"],
+        ["The book is by É. Zola.", "Ford liked it."],
+        ["1. Boil the water.", "It was 1908.", "2 came."],
     ],
     ids=lambda split: split[0][:20],
 )
@@ -41,7 +45,20 @@ def test_a_new_line_ends_a_sentence():
     assert sentences(" \n\t\n") == []
 
 
-@given(st.text(st.sampled_from("aB3 .!?\"'”)(\n“Dr"), max_size=60))
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("緑茶は熱い。紅茶は？はい！終わり", ["緑茶は熱い。", "紅茶は？", "はい！", "終わり"]),
+        ("「そうですか！？」 彼は言った。（本当に。）次", ["「そうですか！？」", "彼は言った。", "（本当に。）", "次"]),
+        ("什么……。。好", ["什么……。。", "好"]),
+        ("Tea is hot。Really", ["Tea is hot。", "Really"]),
+    ],
+)
+def test_chinese_and_japanese_sentences_need_no_space(text, split):
+    assert sentences(text) == split
+
+
+@given(st.text(st.sampled_from("aB3É .!?。？」「\"'”)(\n“Dr"), max_size=60))
 def test_sentences_are_slices_in_order_and_nothing_is_lost(text):
     at = 0
     for sentence in sentences(text):
@@ -52,7 +69,9 @@ def test_sentences_are_slices_in_order_and_nothing_is_lost(text):
     assert not text[at:].strip()
 
 
-@pytest.mark.parametrize("text", ["3 a.m. Aa " * 20_000, "." * 200_000, ". " * 100_000, '."' * 100_000 + "x", "A." * 100_000])
+@pytest.mark.parametrize(
+    "text", ["3 a.m. Aa " * 20_000, "." * 200_000, ". " * 100_000, '."' * 100_000 + "x", "A." * 100_000, "。" * 200_000, "。」" * 100_000]
+)
 def test_long_nonsense_takes_no_time(text):
     started = time.perf_counter()
     assert "".join("".join(sentences(text)).split()) == "".join(text.split())

@@ -269,6 +269,29 @@ def test_a_document_that_cannot_be_read_stops_its_own_expert_only(own_switchyard
     assert found["experts", "tea"]["state"] == "ok"
 
 
+def test_an_expert_of_unreadable_documents_alone_stops_no_other(own_switchyard, own_experts):
+    for name in ("utterances.csv", "questions.csv"):
+        (own_experts.experts_dir / "bees" / name).unlink()
+    broken = own_experts.experts_dir / "bees" / "corpus" / "broken.txt"
+    broken.write_bytes(b"\xff\xfe\xff")
+    result = own_switchyard("ask", "How long does green tea steep?")
+    assert (result.status, "two minutes" in result.out) == (0, True)
+    asked = own_switchyard("ask", "--expert", "bees", "What is varroa?")
+    assert asked.status == 1
+    assert f"{broken}: expected UTF-8 text." in asked.err
+    assert "Building the index of bees" not in asked.err + result.err
+
+
+def test_indexes_forced_at_once_are_all_built(own_switchyard, own_experts):
+    own_switchyard("index")
+    command = [sys.executable, "-m", "ui.cli", "index", "tea", "--force"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [subprocess.Popen(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, **pipes) for _ in range(3)]
+    ends = [(*process.communicate(timeout=300), process.returncode) for process in started]
+    assert [(out.split(" built in ")[0], status) for out, _, status in ends] == [("tea:", 0)] * 3, ends
+    assert own_switchyard("index", "tea", "--check").status == 0
+
+
 def test_doctor_sees_a_file_in_the_place_of_an_index(own_switchyard, own_experts):
     (own_experts.indexes_dir / "tea").write_text("a file")
     status, ok, found = doctor(own_switchyard)

@@ -15,6 +15,7 @@ from ui.console import OUT, count, progress, say
 if TYPE_CHECKING:
     from experts.discovery import Expert
     from graph.services import Services
+    from retrieval.index import Manifest
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
@@ -102,8 +103,12 @@ def remedy(name: str, state: str) -> str:
 def contents(shared: Services, name: str) -> str:
     """How much the index of an expert holds. Raises IndexFault when there is none."""
     if manifest := shared.indexes.manifest(name):
-        return f"{count(manifest.documents, 'document')}, {count(manifest.passages, 'passage')}"
+        return _held(manifest)
     raise IndexFault(f"There is no index of {name}. Run: {remedy(name, 'missing')}")
+
+
+def _held(manifest: Manifest) -> str:
+    return f"{count(manifest.documents, 'document')}, {count(manifest.passages, 'passage')}"
 
 
 def _build_one(shared: Services, expert: Expert, workers: int | None) -> None:
@@ -118,5 +123,5 @@ def _build_one(shared: Services, expert: Expert, workers: int | None) -> None:
     shared.encoder.encode(["The first text loads the model, or exports it: not in each of the processes."])
     with encoding(shared.open_encoder, workers or default_workers(shared.encoder, passages)) as encode, progress() as bar:
         task = bar.add_task(expert.name, total=passages)
-        build_index(expert, shared.encoder, shared.indexes, lambda n: bar.advance(task, n), encode)
-    OUT.print(f"{expert.name}: built in {time.perf_counter() - started:.1f} s, {contents(shared, expert.name)}")
+        built = build_index(expert, shared.encoder, shared.indexes, lambda n: bar.advance(task, n), encode)
+    OUT.print(f"{expert.name}: built in {time.perf_counter() - started:.1f} s, {_held(built.manifest)}")
