@@ -34,6 +34,7 @@ from retrieval.text import normalise
 
 FOLDS = 5
 ALL = "all"
+LLM = "llm"
 
 
 def evaluate(
@@ -44,18 +45,24 @@ def evaluate(
     train: Path | None = None,
     routers: Sequence[str] = (),
     mapping: Mapped | None = None,
+    agree: Callable[[str, Sequence[str], int], None] = lambda model, texts, labels: None,
     progress: Progress = silent,
 ) -> Report:
     """Judge `routers` (the default one where none is named; `all`: every kind that needs no model's key), and the baselines.
 
+    agree(model, texts, labels) is called before the kind llm asks a model about texts, of so many labels; what it raises ends it.
     Raises InputError for files or names that cannot be used, IndexFault for a named router that is not trained.
     """
     kinds = [check_kind(kind) for kind in dict.fromkeys(KEYLESS if ALL in routers else routers)] or [services.router_kind]
     rows = read_labelled(test, mapping or {}) if test else _own_rows(services)
     learnt = read_labelled(train, mapping or {}) if train else []
     labels = ordered({r.label for r in [*rows, *learnt]})
+    shipped = not learnt and set(labels) <= services.trained.labels | {OUT_OF_SCOPE}
+    if LLM in kinds:
+        asked = getattr(services.trained.router(LLM), "model", "") if shipped else services.tiers(None)[Tier.INFERIOR]
+        agree(asked, [r.text for r in rows], len(labels))
     services.encoder.encode(["The first text loads the model."])
-    if not learnt and set(labels) <= services.trained.labels | {OUT_OF_SCOPE}:
+    if shipped:
         labels, say = ordered(services.trained.labels | {OUT_OF_SCOPE}), partial(_trained, services, rows=rows, progress=progress)
     elif learnt:
         say = partial(_fitted, services, rows=rows, learnt=learnt, encoder=RememberingEncoder(services.encoder), progress=progress)
@@ -113,7 +120,7 @@ def _fitted(
     progress: Progress,
 ) -> Routed:
     done = progress(f"Fitting ({kind})", 1)
-    settings = {"model": services.tiers(None)[Tier.INFERIOR]} if kind == "llm" else {}
+    settings = {"model": services.tiers(None)[Tier.INFERIOR]} if kind == LLM else {}
     router = services.trained.new(kind, set(), encoder=encoder, **settings).fit([r.text for r in learnt], [r.label for r in learnt])
     done(1)
     return listen(router, labels, rows, progress(f"Routing ({kind})", len(rows)), encoder)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from core.text import loads
 Mapped = Mapping[str, str]
 """Our name of a field -> its name in the file."""
 GROUPING = ("difficulty", "group")
+_LONE = re.compile("[\ud800-\udfff]")
 _TRUTHS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
@@ -33,27 +35,27 @@ class Row:
     """Whether the command takes --map."""
 
     def text(self, name: str) -> str:
-        """A field that must hold text; numbers are taken as text."""
+        """A field that must hold text; numbers are taken as text. A label is a name, which white space around it is no part of."""
         value = self.fields.get(name)
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str) or not value.strip():
             raise self.unlike(name, "no text")
-        return value
+        return self._utf8(name, value.strip() if name == "label" else value)
 
     def texts(self, name: str) -> list[str]:
         """A field that must hold a list of texts with at least one."""
         value = self.fields.get(name)
         if not isinstance(value, list) or not value or not all(isinstance(v, str) for v in value):
             raise self.unlike(name, "no list of texts")
-        return value
+        return [self._utf8(name, each) for each in value]
 
     def answer(self, name: str) -> str:
         """A field that must hold text, which may be empty: a model that said nothing answered nothing."""
         value = self.fields.get(name)
         if not isinstance(value, str):
             raise self.unlike(name, "no text")
-        return value
+        return self._utf8(name, value)
 
     def number(self, name: str) -> float:
         """A field that must hold a finite number; true and false count as 1 and 0, and a number may be written as text."""
@@ -85,7 +87,7 @@ class Row:
     @property
     def groups(self) -> list[str]:
         """The row's difficulty and group, where given."""
-        return [str(v) for g in GROUPING if (v := self.fields.get(g))]
+        return [self._utf8(g, str(v)) for g in GROUPING if (v := self.fields.get(g))]
 
     def together(self, column: str | None) -> str:
         """The value of the column whose rows are to stay together; empty where no column is named."""
@@ -95,6 +97,12 @@ class Row:
         if found is None:
             raise self.fault(f"--group names the column {column!r}, which this line lacks.")
         return json.dumps(found)
+
+    def _utf8(self, name: str, text: str) -> str:
+        """The text itself. Raises InputError for one that no file can hold."""
+        if has_lone_surrogate(text):
+            raise self.unlike(name, "no text in UTF-8")
+        return text
 
     def unlike(self, name: str, what: str) -> InputError:
         """The error to raise about a field that is missing, or is `what`."""
@@ -108,11 +116,19 @@ class Row:
 
 
 def read_rows(path: Path, mapping: Mapped | None, form: str) -> list[Row]:
-    """The file's rows. mapping: None without --map; form: what a line should look like, for messages. Raises InputError."""
-    rows = [row_of(path, n, line, mapping, form) for n, line in read_lines(path)]
-    if not rows:
+    """The file's rows. mapping: None without --map; form: what a line should look like, for messages.
+
+    Raises InputError, also where a field of the form is mapped to one that no row has: of the others, another file may have it.
+    """
+    lines = read_lines(path)
+    if not lines:
         raise InputError(f"{path}: expected at least one line {form}; the file is empty.")
-    return rows
+    found = [(n, _object(path, n, line, form)) for n, line in lines]
+    columns = dict.fromkeys(name for _, fields in found for name in fields)
+    for ours, theirs in (mapping or {}).items():
+        if f'"{ours}"' in form and all(inside(fields, theirs) is None for _, fields in found):
+            raise InputError(f"{path}: no row has the field of --map {ours}={theirs}; the fields are: {', '.join(columns)}.")
+    return [_row(path, n, fields, mapping, form) for n, fields in found]
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:
@@ -128,14 +144,30 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
 
 def row_of(path: Path, n: int, line: str, mapping: Mapped | None, form: str) -> Row:
     """One line as a row; see `read_rows`. Raises InputError."""
+    return _row(path, n, _object(path, n, line, form), mapping, form)
+
+
+def _row(path: Path, n: int, fields: dict[str, Any], mapping: Mapped | None, form: str) -> Row:
+    """A name that is mapped is theirs alone: where they have none, a field that is called like ours does not stand in."""
+    maps = mapping or {}
+    own = {name: value for name, value in fields.items() if name not in maps}
+    renamed = {ours: found for ours, theirs in maps.items() if (found := inside(fields, theirs)) is not None}
+    return Row(path, n, own | renamed, form, mapping is not None)
+
+
+def _object(path: Path, n: int, line: str, form: str) -> dict[str, Any]:
     try:
         value = loads(line)
     except json.JSONDecodeError as error:
         raise InputError(f"{path}, line {n}: expected {form}; the line is not valid JSON: {error.msg}.") from None
     if not isinstance(value, dict):
         raise InputError(f"{path}, line {n}: expected {form}; the line is no JSON object.")
-    renamed = {ours: found for ours, theirs in (mapping or {}).items() if (found := inside(value, theirs)) is not None}
-    return Row(path, n, value | renamed, form, mapping is not None)
+    return value
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether it holds half a character, as JSON may write one: UTF-8 cannot, and neither files nor tokenizers take it."""
+    return bool(_LONE.search(text))
 
 
 def inside(fields: Any, path: str) -> Any:

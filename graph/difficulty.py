@@ -83,6 +83,13 @@ class DifficultyRouter:
         found: Floats = np.clip(slope * gain + offset, SURE, 1 - SURE)
         return found
 
+    @property
+    def replies(self) -> tuple[int, int]:
+        """Of the kind llm, how many replies the chat model has given, and how many of them stated no probabilities."""
+        from graph.routers.llm import ChatRouter
+
+        return (self._router.asked, self._router.unparsable) if isinstance(self._router, ChatRouter) else (0, 0)
+
     def save(self, folder: Path) -> None:
         """Write the router, whole or not at all, without pickle. Raises IndexFault."""
         if self._router is not None:

@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import InputError
 from core.files import write_files
 from core.text import loads
+from evaluation.rows import has_lone_surrogate
 from graph.difficulty import ROUTE_TO_SUPERIOR
 from training.judgements import TIES, WINNERS, Judgement, Models, Question, WinRate
 
@@ -51,8 +52,8 @@ def read_judgements(path: Path) -> tuple[list[Judgement], dict[str, int]]:
 def _judgement(path: Path, n: int, row: dict[str, Any], winner: str) -> Judgement:
     try:
         turn = int(row["turn"])
-        said = [str(m["content"]).strip() for m in messages(row["conversation_a"]) if m["role"] == "user"]
-    except (ValueError, SyntaxError, KeyError, TypeError):
+        said = [_text(m["content"]) for m in messages(row["conversation_a"]) if m["role"] == "user"]
+    except (ValueError, SyntaxError, KeyError, TypeError, OverflowError):
         hint = " pandas writes no list that can be read back: use the Parquet or JSONL file." if path.suffix.lower() == ".csv" else ""
         raise InputError(f"{path}, row {n}: expected a turn (1, 2 ...) and a conversation_a, a list of role and content.{hint}") from None
     if not (0 < turn <= len(said) and all(said[:turn])):
@@ -60,18 +61,34 @@ def _judgement(path: Path, n: int, row: dict[str, Any], winner: str) -> Judgemen
     models = str(row["model_a"]), str(row["model_b"])
     if models[0] == models[1]:
         raise InputError(f"{path}, row {n}: expected two models; {models[0]!r} is compared with itself.")
+    if has_lone_surrogate("".join([str(row["question_id"]), *models, *said])):
+        raise InputError(f"{path}, row {n}: expected text in UTF-8, without lone surrogates.")
     won = None if winner in TIES else models[winner == "model_b"]
     return Judgement(str(row["question_id"]), turn, "\n\n".join(said[:turn]), models, won)
 
 
+def _text(content: Any) -> str:
+    """What somebody said. Raises TypeError for what is no text."""
+    if not isinstance(content, str):
+        raise TypeError("expected text")
+    return content.strip()
+
+
 def messages(value: Any) -> list[dict[str, Any]]:
     """A conversation; a table's cell holds it as JSON, or as Python writes a list."""
-    if isinstance(value, str):
-        try:
-            value = loads(value) if value.lstrip().startswith('[{"') or value.strip() == "[]" else ast.literal_eval(value)
-        except (MemoryError, RecursionError):  # how Python says that a literal is nested too deeply
-            raise ValueError("nested too deeply") from None
-    return list(value)
+    return list(_literal(value) if isinstance(value, str) else value)
+
+
+def _literal(text: str) -> Any:
+    """Raises ValueError, SyntaxError."""
+    try:
+        return loads(text)
+    except json.JSONDecodeError:
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (MemoryError, RecursionError):  # how Python says that a literal is nested too deeply
+        raise ValueError("nested too deeply") from None
 
 
 def _read_jsonl(path: Path) -> Iterator[Raw]:

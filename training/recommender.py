@@ -79,6 +79,12 @@ def compare(
     splits = folds(rows, path)
     if len(measured.models) < 2:
         raise InputError(f"{path}: expected the scores of at least two models; got those of {', '.join(measured.models)} alone.")
+    there = np.isfinite(measured.scores)
+    if scarce := [model for n, model in enumerate(measured.models) if not all(there[split.fit, n].any() for split in splits)]:
+        raise InputError(
+            f"{path}: too few prompts have a score of {', '.join(scarce)}: without those of one fold of the cross-validation none is left. "
+            "Measure more of them, or leave the model out of the file."
+        )
     said = []
     for kind in kinds:
         qualities, costs = np.zeros(measured.scores.shape), np.zeros(measured.scores.shape)

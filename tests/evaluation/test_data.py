@@ -152,3 +152,28 @@ def test_map_options():
     for wrong in ("label", "=intent", "label="):
         with pytest.raises(InputError, match="Expected --map OURS=THEIRS"):
             parse_map([wrong])
+
+
+def test_half_a_character_is_no_text(tmp_path):
+    half = "\ud83d"
+    for read, row, name in (
+        (read_labelled, {"text": half, "label": "a"}, "text"),
+        (read_labelled, {"text": "a", "label": "a", "group": half}, "group"),
+        (read_judged, {"prompt": "a", "response": half, "correct": 1}, "response"),
+    ):
+        with pytest.raises(InputError, match=rf"h\.jsonl, line 1: .+; '{name}' is no text in UTF-8\."):
+            read(written(tmp_path / "h.jsonl", row), {})
+    row = {"qid": "q", "question": "Why?", "passage_id": "a", "answers": ["b", half]}
+    with pytest.raises(InputError, match="'answers' is no text in UTF-8"):
+        read_queries(written(tmp_path / "h.jsonl", row), {}, {"a"}, with_answers=True)
+
+
+def test_a_mapped_name_takes_the_place_of_ours(tmp_path):
+    path = written(tmp_path / "t.jsonl", {"text": "a", "label": "ours", "intent": " theirs "}, {"text": "b", "label": "ours"})
+    with pytest.raises(InputError, match=r"t\.jsonl, line 2: .+; 'label' is missing"):
+        read_labelled(path, {"label": "intent"})
+    with pytest.raises(InputError, match=r"t\.jsonl: no row has the field of --map label=intend; the fields are: text, label, intent\.$"):
+        read_labelled(path, {"label": "intend"})
+    # What is mapped for another file of the command is no matter here, and a label is read without the white space around it.
+    one = written(tmp_path / "o.jsonl", {"text": "a ", "label": " greet "})
+    assert read_labelled(one, {"question": "ask"}) == [Labelled("a ", "greet")]

@@ -85,3 +85,28 @@ def test_its_call_is_in_the_turns_models_and_cost(table: Callable[..., Table]) -
     answer = made.ask(router="llm")
     assert [(use.model, use.cost_usd) for use in answer.models] == [("openai:router", 2.0), ("fake:weak", 0.0)]
     assert (answer.outcome, answer.cost_usd) == ("answered", 2.0)
+
+
+def test_each_text_is_asked_once(encoder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ask(spec: str, messages: Any) -> str:
+        asked.append(messages[-1].text)
+        return '{"tea": 1}' if "tea" in messages[-1].text else "no idea"
+
+    router = ChatRouter(encoder, model=SPEC, ask=ask).fit(TEXTS, LABELS)
+    first, familiar = router.predict_proba(["green tea", "wasps"]), router.familiarity(["green tea", "wasps"])
+    assert router.predict_proba(["wasps", "green tea"]).tolist() == first[::-1].tolist()
+    assert familiar[0] < familiar[1]  # what cannot be read counts as 1 for each label
+    assert asked == ["Question: green tea", "Question: wasps"]
+    assert (router.asked, router.unparsable) == (2, 1)
+    # Other examples to show are another question.
+    router.fit([*TEXTS[3:], "a new text on tea"], [*LABELS[3:], "tea"])
+    router.predict_proba(["green tea"])
+    assert len(asked) == 3
+
+
+def test_a_model_whose_replies_all_say_nothing_calibrates_nothing(encoder: Any) -> None:
+    router = ChatRouter(encoder, model=SPEC, ask=lambda spec, messages: "no idea").fit(TEXTS, LABELS)
+    with pytest.raises(InputError, match=r"^None of the 3 replies of openai:weak stated probabilities\. Name another chat model"):
+        router.calibrate(["a", "b", "c"], LABELS[:3])

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import InputError
 from graph.difficulty import ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR
-from training.judgement_files import READERS, WRITTEN, check_unedited, read_judgements, write_labels
+from training.judgement_files import READERS, WRITTEN, check_unedited, messages, read_judgements, write_labels
 from training.judgements import Models, WinRate, questions, read_models, split_models, win_rates
 
 FIRST, SECOND = "Plan a tea party.", "Now for {} guests."
@@ -138,6 +138,10 @@ def test_parquet_reads_alike(file, tmp_path):
         ({"turn": 3}, "row 1: the conversation has 2 user messages; expected one for turn 3."),
         ({"conversation_a": ["hello"]}, "row 1: expected a turn (1, 2 ...) and a conversation_a"),
         ({"conversation_a": "-" * 100_000 + "1"}, "row 1: expected a turn (1, 2 ...) and a conversation_a"),
+        ({"turn": float("inf")}, "row 1: expected a turn (1, 2 ...) and a conversation_a"),
+        ({"conversation_a": [{"role": "user", "content": None}]}, "row 1: expected a turn (1, 2 ...) and a conversation_a"),
+        ({"conversation_a": [{"role": "user", "content": "\ud83d"}]}, "row 1: expected text in UTF-8, without lone surrogates."),
+        ({"question_id": "\ud83d"}, "row 1: expected text in UTF-8, without lone surrogates."),
         ({"model_b": "oak"}, "row 1: expected two models; 'oak' is compared with itself."),
         ({"winner": "nobody"}, "and a winner among model_a, model_b, tie, tie (inconsistent); got none."),
     ],
@@ -215,3 +219,8 @@ def test_labels_of_somebody_else_are_not_replaced(tmp_path):
     for given in (True, False):
         with pytest.raises(InputError, match=r"holds a labels\.jsonl that was not written here\. Choose another --output\.$"):
             check_unedited(tmp_path, Models(["oak"], ["reed"]), given=given)
+
+
+@pytest.mark.parametrize("cell", ['[ {"content": null}, {"role": "user", "content": "x"}]', "[{'role': 'user', 'content': 'x'}]"])
+def test_a_cell_is_json_or_else_a_list_as_python_writes_it(cell):
+    assert messages(cell)[-1] == {"role": "user", "content": "x"}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from graph.services import Services
 from tests.training.test_judgements import ROWS
 
 
@@ -101,3 +102,70 @@ def test_fields_of_other_names_are_learnt_from(switchyard, scores, tmp_path):
     scores.write_text(scores.read_text().replace("weak_score", "weak"))
     result = switchyard("train", "difficulty", str(scores), "--kind", "length", "--map", "weak_score=weak")
     assert result.status == 0, result.err
+
+
+@pytest.mark.parametrize(
+    ("command", "calls"),
+    [
+        ("train difficulty scores.jsonl --kind llm --model openai:gpt-5-nano", 100),
+        # Few rows are cross-validated ten times, each time with other examples to show.
+        ("eval escalation scores.jsonl --router llm", 1_000),
+        ("eval escalation scores.jsonl --train scores.jsonl --router length,llm", 100),
+        ("eval routing texts.jsonl --router llm", 20),
+        ("train router --kind llm --data texts.jsonl --test texts.jsonl --output x --model openai:gpt-5-nano", 20),
+    ],
+)
+def test_calls_of_a_chat_model_are_agreed_to_first(switchyard, scores, tmp_path, monkeypatch, command, calls):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SWITCHYARD_INFERIOR", "openai:gpt-5-nano")
+    monkeypatch.setenv("OPENAI_API_KEY", "k")
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": f"text {n}", "label": f"l{n % 2}"}) + "\n" for n in range(20)))
+    result = switchyard(*command.split())
+    assert (result.status, result.out) == (2, "")
+    asked, refused = result.err.splitlines()[-2:]
+    assert asked.startswith(f"openai:gpt-5-nano is asked {calls:,} times; together about $0.")
+    assert refused == "Error: Nobody is there to agree to the cost. Pass --yes."
+
+
+@pytest.mark.parametrize(("readable", "status"), [(70, 0), (0, 2)])
+def test_replies_that_cannot_be_read_are_told(switchyard, scores, tiny_settings, monkeypatch, readable, status):
+    asked = []
+
+    def ask(services, spec, messages):
+        asked.append(spec)
+        return '{"ROUTE_TO_SUPERIOR": 0.5, "ROUTE_TO_INFERIOR": 0.5}' if len(asked) <= readable else "no idea"
+
+    monkeypatch.setattr(Services, "ask", ask)
+    result = switchyard("train", "difficulty", str(scores), "--kind", "llm", "--model", "openai:gpt-5-nano", "--yes")
+    assert (result.status, len(asked)) == (status, 100)
+    some, none = "30 of 100 replies stated no probabilities.", "None of the 100 replies of openai:gpt-5-nano stated probabilities."
+    assert (some if readable else none) in result.err
+    assert (tiny_settings.home / "difficulty").exists() == bool(readable)
+
+
+def test_an_llm_router_tells_what_it_could_not_read(switchyard, tiny_settings, monkeypatch):
+    asked = []
+
+    def ask(services, spec, messages):
+        asked.append(messages[-1].text)
+        return '{"tea": 0.9, "bees": 0.1}' if len(asked) > 1 else "no idea"
+
+    monkeypatch.setattr(Services, "ask", ask)
+    result = switchyard("train", "router", "--kind", "llm", "--model", "openai:gpt-5-nano", "--yes")
+    assert result.status == 0, result.err
+    about = json.loads((tiny_settings.home / "routers" / "llm" / "about.json").read_text())
+    assert f"1 of {about['asked']} replies stated no probabilities." in result.err
+    assert len(asked) == len(set(asked))  # though what it measures needs probabilities and familiarity
+    monkeypatch.setattr(Services, "ask", lambda services, spec, messages: "no idea")
+    again = switchyard("train", "router", "--kind", "llm", "--model", "openai:gpt-5-nano", "--yes")
+    assert again.status == 2
+    assert "replies of openai:gpt-5-nano stated probabilities" in again.err
+    assert json.loads((tiny_settings.home / "routers" / "llm" / "about.json").read_text()) == about
+
+
+def test_scores_of_another_scale_are_refused_before_anything_is_fitted(switchyard, tmp_path):
+    path = tmp_path / "odd.jsonl"
+    path.write_text("".join(json.dumps({"prompt": f"p {n}", "weak_score": n % 2, "strong_score": 100}) + "\n" for n in range(20)))
+    result = switchyard("eval", "escalation", str(path))
+    assert (result.status, result.out) == (2, "")
+    assert result.err == "Error: Expected all scores in [0, 1], or all from 1 to 10; got 0 to 100.\n"

@@ -124,3 +124,11 @@ def test_one_model_alone_is_nothing_to_choose_from(home, capsys):
     status, _, err = call(capsys, "train", "recommender", str(home / "one.jsonl"))
     assert status == 2
     assert "at least two models; got those of x alone" in err
+
+
+def test_a_model_of_too_few_scores_is_named(home, capsys):
+    rows = [row | {"scores": row["scores"] | ({"rare": 1} if n == 3 else {})} for n, row in enumerate(ROWS[:20])]
+    (home / "rare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    status, _, err = call(capsys, "train", "recommender", str(home / "rare.jsonl"), "--kind", "neighbours")
+    assert status == 2
+    assert "too few prompts have a score of rare: without those of one fold of the cross-validation none is left." in err

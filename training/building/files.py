@@ -15,6 +15,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.files import check_writable, checksums, manifests, write_files
+from core.settings import settings
 from llms import prices
 from store.ledger import Entry
 from training.building import exports, judging
@@ -156,13 +157,28 @@ def is_complete(folder: Path) -> bool:
 
 
 def check_folder(folder: Path, source: str, names: Sequence[str]) -> None:
-    """Raises InputError where the folder cannot be written, or where the source, or another file of the user's, has one of our names."""
+    """Raises InputError where the folder cannot be written, or where the source, or another file of the user's, has one of our names.
+
+    Also for the folder in SWITCHYARD_HOME that is named after the source, where it holds what was made of another of that name.
+    """
     check_writable(folder)
+    if folder.parent.parent == settings().home and (other := _other_source(folder, source)):
+        raise InputError(f"{folder} holds what was made of {other}: it is not overwritten. Choose another folder: --output DIR")
     ours, read = _listed(folder), Path(source)
     for path in (folder / name for name in (*names, MANIFEST) if (folder / name).exists()):
         if path.name not in ours or (read.exists() and path.samefile(read)):
             why = "is what is read" if path.name in ours else "was not made here"
             raise InputError(f"{path} {why}: it is not overwritten. Choose another folder: --output DIR")
+
+
+def _other_source(folder: Path, source: str) -> str | None:
+    """What the data set in the folder was made of, where that is not this source."""
+    for one in manifests(folder / MANIFEST):
+        with suppress(KeyError, TypeError, OSError):
+            name, read = str(one["source"]["name"]), Path(source)
+            if name != source and not (read.exists() and Path(name).exists() and read.samefile(name)):
+                return name
+    return None
 
 
 def _listed(folder: Path) -> set[str]:

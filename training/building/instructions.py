@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ PROMPTS, REFERENCES = ("prompt", "instruction", "question"), ("reference", "answ
 FIELDS = (*PROMPTS, *REFERENCES, "passages", "id", "conversation", "conversation_id", "language")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(?:@[\w.-]+)?")
 _LONE = re.compile("[\ud800-\udfff]")
+LONGEST_CELL = 2**24
+"""Characters of a cell of CSV: a document fits. A quote that is not closed takes no more."""
 Numbered = tuple[int, Any]
 """Number of the line, or of the row, from 1, and what stands there: an object of fields, or the fault as text."""
 
@@ -29,6 +32,7 @@ Numbered = tuple[int, Any]
 class Instruction:
     """A prompt. `references`: right answers, any of which will do; `passages`: what the answer is to be drawn from.
 
+    `id`: as the source states it, else made of the line's number.
     `kept`: the id and the language, where the source has them.
     """
 
@@ -64,18 +68,26 @@ def read_instructions(source: str, mapping: Mapping[str, str], limit: int | None
             columns |= dict.fromkeys(row)
         try:
             one = _instruction(n, row, mapping)
-            if one.id in ids:
-                raise ValueError(f"the id {one.id!r} stands on an earlier line too")
+            if (stated := one.kept.get("id")) in ids:
+                raise ValueError(f"the id {stated!r} stands on an earlier line too")
         except ValueError as error:
             found.faults.append(f"{source}, line {n}: {error}")
             continue
-        ids.add(one.id)
+        ids |= {stated} if stated is not None else set()
         found.instructions.append(one)
     if columns and (absent := [f"{ours}={theirs}" for ours, theirs in mapping.items() if theirs not in columns]):
         raise InputError(f"{source}: no row has the field of --map {absent[0]}; the fields are: {', '.join(columns)}.")
     if not found.instructions:
         first = f" The first fault: {found.faults[0]}." if found.faults else ""
         raise InputError(f"{source}: expected rows with a prompt, and perhaps a reference and passages; got none that can be used.{first}")
+    return Read([one if "id" in one.kept else replace(one, id=_free(one.id, ids)) for one in found.instructions], found.faults)
+
+
+def _free(number: str, stated: Collection[str]) -> str:
+    """An id for the row of this number that is none of those that rows state themselves."""
+    found = number
+    while found in stated:
+        found = f"line {found}"
     return found
 
 
@@ -112,11 +124,16 @@ def _first_message(conversation: Any) -> Any:
 
 
 def _references(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    value = next((fields[name] for name in REFERENCES if fields.get(name) is not None), None)
-    values = value if isinstance(value, list) else [] if value is None else [value]
+    value = next((fields[name] for name in REFERENCES if not _missing(fields.get(name))), None)
+    values = [each for each in (value if isinstance(value, list) else [value]) if not _missing(each)]
     if not all(isinstance(v, str | int | float) for v in values):
         raise ValueError("expected text, a number or a list of them as the reference")
     return tuple(text for v in values if (text := str(v).strip()))
+
+
+def _missing(value: Any) -> bool:
+    """Tables say so with NaN."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _passages(value: Any) -> tuple[Hit, ...]:
@@ -169,6 +186,7 @@ def _read_jsonl(path: Path) -> Iterator[Numbered]:
 
 
 def _read_csv(path: Path) -> Iterator[Numbered]:
+    csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         columns, start, again = list[str](), 1, deque[str]()
         while True:
@@ -177,7 +195,7 @@ def _read_csv(path: Path) -> Iterator[Numbered]:
             if not taken:
                 return
             if not (fault or columns):
-                columns = cells
+                columns = [name.strip() for name in cells]
             elif fault or (cells and len(cells) != len(columns)):
                 fault = fault or f"expected {len(columns)} cells as in the header"
                 if len(taken) > 1:

@@ -96,7 +96,7 @@ class Labels:
 def read_examples(path: Path) -> Examples:
     """From the labels.jsonl that `data label --from-judgements` writes, the hardest first. Raises InputError."""
     try:
-        rows = [loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        rows = [loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
         return Examples.of([(row["prompt"], row["label"]) for row in rows])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(

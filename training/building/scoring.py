@@ -10,8 +10,17 @@ from evaluation.metrics import exact_match, token_f1
 from graph.citations import support
 from training.building.instructions import Instruction
 
-_NUMBER = re.compile(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:[eE][-+]?\d+)?|[-+]?\.\d+")
-_DECORATION = "$€£%. "
+_MINUS, _CURRENCY = "\u2212\u2013", "$€£"
+"""The minus sign and the dash that stands for one."""
+_SPACES = "\u202f\u2009\u00a0"
+"""Narrow and unbreakable ones, between thousands and before units."""
+_SIGN = rf"(?:(?<![\w)\]}}%])[-+{_MINUS}][{_CURRENCY}]?)?"
+"""None is a sign that stands after something: F-16, 10-20."""
+_NUMBER = re.compile(
+    rf"{_SIGN}(?:(?:\d{{1,3}}(?:[,{_SPACES}]\d{{3}})+(?!\d)|\d+)(?:\.\d+)?(?:[eE][-+{_MINUS}]?\d+)?|\.\d+)",
+)
+_PLAIN = str.maketrans(dict.fromkeys(f",{_SPACES}{_CURRENCY}", "") | dict.fromkeys(_MINUS, "-"))
+_DECORATION = f"{_CURRENCY}%. {_SPACES}"
 _FINAL = "####"
 """What GSM8K writes before the number at the end of its reference answers."""
 _TOKEN = re.compile(r"[^\W_]+")
@@ -92,4 +101,4 @@ def _whole_number(reference: str) -> float | None:
 
 
 def _value(number: str) -> float:
-    return float(number.replace(",", ""))
+    return float(number.translate(_PLAIN))

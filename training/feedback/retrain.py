@@ -144,4 +144,4 @@ def _write_rows(path: Path, rows: Sequence[dict[str, str]]) -> None:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line] if path.exists() else []

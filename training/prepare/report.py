@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.files import check_unedited, check_writable, checksums, write_files
+from core.files import check_unedited, check_writable, checksums, manifests, write_files
+from core.settings import settings
 from training.prepare.findings import KINDS
 from training.prepare.recipe import Prepared
 from training.prepare.rows import COLUMNS
@@ -65,11 +67,24 @@ def write(prepared: Prepared, folder: Path, command: str) -> list[Path]:
     report = json.dumps(as_dict(prepared, command), ensure_ascii=False, indent=1) + "\n"
     files = {**_contents(prepared, command), REPORT: report.encode()}
     check_folder(folder)
+    _check_source(folder, prepared)
     try:
         write_files(folder, files)
     except OSError as error:
         raise InputError(f"Cannot write to {folder}: {error.strerror}. Choose another folder: --output DIR") from None
     return [folder / name for name in files]
+
+
+def _check_source(folder: Path, prepared: Prepared) -> None:
+    """Raises InputError where the folder in SWITCHYARD_HOME that is named after a file holds what another file of that name says."""
+    if folder.parent != settings().home / "prepared":
+        return
+    for report in manifests(folder / REPORT):
+        with suppress(KeyError, TypeError, AttributeError):
+            before = [at.rpartition(":")[0] for at in report["rows"]]
+            now = {Path(row.at.rpartition(":")[0]).resolve() for row in prepared.rows}
+            if before and not now & {Path(name).resolve() for name in before}:
+                raise InputError(f"{folder} holds the questions of {before[0]}: it is not overwritten. Choose another folder: --output DIR")
 
 
 def _contents(prepared: Prepared, command: str) -> dict[str, bytes]:

@@ -64,7 +64,7 @@ def read_rows(path: Path, mapping: Mapped, max_words: int) -> tuple[list[Row], l
 
 
 def _columns(path: Path, table: Table, mapping: Mapped) -> dict[str, str]:
-    """Our names -> the file's. Raises InputError when question or answer is not there."""
+    """Our names -> the file's. Raises InputError when question or answer is not there, or what `mapping` names."""
     if unknown := [ours for ours in mapping if ours not in COLUMNS]:
         raise InputError(f"Expected --map OURS=THEIRS with one of {', '.join(COLUMNS)} as OURS; got {unknown[0]!r}.")
     ours_there = {name.strip().lower(): name for name in table.columns}
@@ -73,6 +73,8 @@ def _columns(path: Path, table: Table, mapping: Mapped) -> dict[str, str]:
         wanted = mapping.get(ours, ours)
         if any(inside(fields, wanted) is not None for _, fields in table.rows):
             names[ours] = wanted
+        elif ours in mapping:
+            raise InputError(f"{path}: no row has the field of --map {ours}={wanted}; the fields are: {', '.join(table.columns)}.")
         elif ours in ours_there:
             names[ours] = ours_there[ours]
     if missing := [ours for ours in NEEDED if ours not in names]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.text import loads
+from core.text import csv_separator, loads
 
-SEPARATORS = ",;\t"
+LONGEST_CELL = 2**24
+"""Characters of a cell of CSV: a document fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ def _decode(path: Path, data: bytes) -> tuple[str, str]:
 def _read_csv(path: Path, data: bytes) -> Table:
     text, encoding = _decode(path, data)
     heading = text.lstrip("\r\n").partition("\n")[0]
-    separator = max(SEPARATORS, key=heading.count)
+    separator = csv_separator(heading)
+    csv.field_size_limit(LONGEST_CELL)
     # Strict: a quote that is never closed would otherwise swallow the rest of the file.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     table, names, start = Table(encoding=encoding), list[str](), 1

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from core.errors import InputError
+from core.types import Tier
 from ui.console import bars
 from ui.measuring import Candidates, Corpus, Folder, Group, Json, Map, Qrels, Train, check_pair, command_line, hand_over, kinds
 from ui.paid import Yes, agree
@@ -25,19 +27,25 @@ def routing(
     train: Annotated[Path | None, typer.Option(help="Fit a router on this file, of the same form, instead of the shipped one.")] = None,
     router: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of router; by default the one that decides.")] = None,
     map_: Map = None,
+    yes: Yes = False,
     json_: Json = False,
     report: Folder = None,
 ) -> None:
     """Does the right expert win? Without a file: the experts' own test utterances."""
     from evaluation.data import parse_map
     from evaluation.routing import evaluate
+    from graph.routers.llm import characters_to_read
     from graph.services import services
+
+    def consent(model: str, texts: Sequence[str], labels: int) -> None:
+        agree(model, len(texts), characters_to_read(texts, labels), yes=yes)
 
     if train and not test:
         raise InputError("Expected a test file beside --train. Run: switchyard eval routing TEST.jsonl --train TRAIN.jsonl")
     command = command_line("routing", test, ("--train", train), ("--router", router), maps=map_)
+    names, maps = kinds(router), parse_map(map_ or [])
     with bars() as show:
-        found = evaluate(services(), command, test=test, train=train, routers=kinds(router), mapping=parse_map(map_ or []), progress=show)
+        found = evaluate(services(), command, test=test, train=train, routers=names, mapping=maps, agree=consent, progress=show)
     hand_over([found], json_, report)
 
 
@@ -107,18 +115,29 @@ def escalation(
     group: Group = None,
     router: Annotated[str | None, typer.Option(metavar="KIND,...", help="Kinds of difficulty router; the quick ones by default.")] = None,
     map_: Map = None,
+    yes: Yes = False,
     json_: Json = False,
     report: Folder = None,
 ) -> None:
     """Which prompts need the superior model? With "weak_response" in the file, also judged from what the inferior one answered."""
-    from evaluation.data import parse_map
+    from evaluation.data import parse_map, read_pairs
     from evaluation.escalation import evaluate
+    from evaluation.splits import DIVISIONS, FEW
+    from graph.difficulty import check_scores
+    from graph.routers.llm import characters_to_read
     from graph.services import services
 
     command = command_line("escalation", data, ("--train", train), ("--group", group), ("--router", router), maps=map_)
-    names, maps = kinds(router), parse_map(map_ or [])
+    names, maps, shared = kinds(router), parse_map(map_ or []), services()
+    pairs, learnt = (read_pairs(path, maps, group) for path in (data, train or data))
+    # What no router can be fitted on is refused before anything is measured or paid.
+    check_scores([row.prompt for row in learnt], [row.weak_score for row in learnt], [row.strong_score for row in learnt])
+    if "llm" in names:
+        # Other rows to learn from are other examples to show: each cross-validation asks anew.
+        asked = [row.prompt for row in pairs] * (DIVISIONS if not train and len(pairs) < FEW else 1)
+        agree(shared.tiers(None)[Tier.INFERIOR], len(asked), characters_to_read(asked, 2), yes=yes)
     with bars() as show:
-        found = evaluate(services(), command, data, train=train, group=group, kinds=names, mapping=maps, progress=show)
+        found = evaluate(shared, command, data, train=train, group=group, kinds=names, mapping=maps, progress=show)
     hand_over([found], json_, report)
 
 

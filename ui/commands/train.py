@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +14,8 @@ from core.types import Tier
 from ui.commands._train_encoder import encoder
 from ui.commands._train_expert import expert
 from ui.commands._train_recommender import recommender
-from ui.console import OUT, bars, progress
+from ui.console import OUT, bars, progress, say
+from ui.paid import Yes, agree
 
 if TYPE_CHECKING:
     from graph.services import Services
@@ -101,10 +102,13 @@ def router(
     seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
     model: Annotated[str | None, typer.Option(metavar="SPEC", help="The chat model of the kind llm.")] = None,
     map_: Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files.")] = None,
+    yes: Yes = False,
 ) -> None:
     """Train a router; on the experts' own examples by default. The old one stays until the new one is whole."""
     from evaluation.data import parse_map
     from graph.routers.kinds import check_kind
+    from graph.routers.llm import MOST_HELD_OUT
+    from graph.routers.saved import read_about
     from graph.services import services
     from training import router as recipe
 
@@ -118,8 +122,14 @@ def router(
     _check_folder(folder, own=output is not None)
     rows = recipe.data_of(data, test, parse_map(map_ or [])) if data else recipe.own_data(shared)
     settings = recipe.parse_settings(kind, set_ or [])
+    if kind == "llm":
+        asked = [*rows.dev[0][:MOST_HELD_OUT], *rows.test[0]]
+        _agree(model or shared.tiers(None)[Tier.INFERIOR], asked, len(set(rows.train[1])), yes=yes)
     with bars() as show:
         numbers = recipe.train(shared, kind, rows, folder, settings=settings, model=model, seed=seed, progress=show)
+    if kind == "llm":
+        about = read_about(folder)
+        _say_unread(about["asked"], about["unparsable"])
     OUT.print("\n".join(f"{name:20} {value:.4g}" for name, value in numbers.items()))
     OUT.print(f"Written: {folder}", soft_wrap=True)
 
@@ -182,12 +192,14 @@ def difficulty(
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the router goes; difficulty/ in SWITCHYARD_HOME.")] = None,
     seed: Annotated[int, typer.Option(help="Of whatever is drawn at random.")] = 0,
     map_: Annotated[list[str] | None, typer.Option("--map", metavar="OURS=THEIRS", help="Rename a field of your files.")] = None,
+    yes: Yes = False,
 ) -> None:
     """Learn from recorded scores which prompts need the superior model."""
     from evaluation.data import parse_map
     from evaluation.encoding import RememberingEncoder
     from evaluation.splits import FOLDS
     from graph.difficulty import KINDS, DifficultyRouter, check_kind
+    from graph.routers.llm import check_read
     from graph.services import services
     from training import difficulty as recipe
 
@@ -199,10 +211,13 @@ def difficulty(
     _check_folder(folder, own=output is not None)
     settings = {"model": model, "ask": shared.ask} if kind == "llm" else {}
     rows = recipe.read_rows(data, group, parse_map(map_ or []))
-    encoder = RememberingEncoder(shared.encoder)
+    if model:
+        _agree(model, [row.prompt for row in rows], len(recipe.SCORES), yes=yes)
+    encoder, made = RememberingEncoder(shared.encoder), list[DifficultyRouter]()
 
     def make(of: str) -> DifficultyRouter:
-        return DifficultyRouter(of, encoder, seed=seed, **(settings if of == kind else {}))
+        made.append(DifficultyRouter(of, encoder, seed=seed, **(settings if of == kind else {})))
+        return made[-1]
 
     compared = list(dict.fromkeys([KINDS[0], kind]))
     with progress() as bar:
@@ -210,6 +225,9 @@ def difficulty(
         found = recipe.cross_validate(rows, data[0], compared, make, lambda: bar.advance(task))
         fitted = recipe.fit(make(kind), rows)
         bar.advance(task)
+    asked, unparsable = (sum(numbers) for numbers in zip(*(each.replies for each in made), strict=True))
+    check_read(model or "", asked, unparsable)
+    _say_unread(asked, unparsable)
     recipe.save(fitted, folder, rows, data, found[kind])
     OUT.print(recipe.as_table(found))
     OUT.print(f"{kind}, fitted on all {len(rows):,} rows: {folder}", soft_wrap=True)
@@ -218,6 +236,19 @@ def difficulty(
 def _check_model(kind: str, model: str | None) -> None:
     if model and kind != "llm":
         raise InputError(f"--model is the chat model of the kind llm; the kind {kind} asks none. Leave one of the two out.")
+
+
+def _agree(model: str, texts: Sequence[str], labels: int, *, yes: bool) -> None:
+    """Have the user agree to a call for each of these texts. Raises InputError where nobody agrees."""
+    from graph.routers.llm import characters_to_read
+
+    if texts:
+        agree(model, len(texts), characters_to_read(texts, labels), yes=yes)
+
+
+def _say_unread(asked: int, unparsable: int) -> None:
+    if unparsable:
+        say(f"{unparsable:,} of {asked:,} replies stated no probabilities.", style="yellow")
 
 
 def _check_folder(folder: Path, *, own: bool) -> None:

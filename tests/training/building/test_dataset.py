@@ -10,6 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from core.errors import InputError
+from core.settings import settings
 from core.types import Hit, Passage
 from evaluation.data import parse_map, read_pairs
 from graph.difficulty import ROUTE_TO_INFERIOR, ROUTE_TO_SUPERIOR
@@ -214,3 +215,19 @@ def test_files_of_the_users_are_refused_before_anything_is_asked(tmp_path):
     for folder in (tmp_path / "sft.jsonl", tmp_path / "sft.jsonl" / "sub"):
         with pytest.raises(InputError, match=r"^Cannot write to .+: .+sft\.jsonl is no folder that you may write to\. Choose another"):
             files.check_folder(folder, "a.jsonl", files.NAMES)
+
+
+def test_a_folder_named_after_a_file_is_not_that_of_another_file_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWITCHYARD_HOME", str(tmp_path / "home"))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "t.jsonl").write_text("{}")
+    first, second = (str(tmp_path / name / "t.jsonl") for name in "ab")
+    folder = settings().home / "datasets" / "t"
+    for where in (folder, tmp_path / "named"):
+        files.write(where, {"dataset.jsonl": b""}, {"source": {"name": first}})
+    files.check_folder(folder, first, files.NAMES)
+    files.check_folder(folder, str(tmp_path / "b" / ".." / "a" / "t.jsonl"), files.NAMES)
+    with pytest.raises(InputError, match=rf"^.+datasets.t holds what was made of {first}: it is not overwritten\. Choose another folder"):
+        files.check_folder(folder, second, files.NAMES)
+    files.check_folder(tmp_path / "named", second, files.NAMES)  # as --output names it

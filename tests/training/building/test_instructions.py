@@ -208,3 +208,24 @@ def test_a_data_set_as_the_library_itself_reads_it(tmp_path, monkeypatch):
     assert fields(read("owner/name@test")) == [("10", "And white tea?", ("75",))]
     with pytest.raises(InputError, match=r"^owner/name@dev cannot be read from the Hugging Face hub: .*dev"):
         read("owner/name@dev")
+
+
+def test_an_id_that_is_made_is_none_that_is_stated(write):
+    rows = [{"prompt": "a"}, {"prompt": "b", "id": "1"}, {"prompt": "c", "id": "line 1"}, {"prompt": "d"}, {"prompt": "e", "id": 1}]
+    found = read(write("t.jsonl", as_jsonl(rows)))
+    assert [(one.id, one.prompt) for one in found.instructions] == [("line line 1", "a"), ("1", "b"), ("line 1", "c"), ("4", "d")]
+    assert found.faults == ["t.jsonl, line 5: the id '1' stands on an earlier line too"]
+
+
+def test_headings_have_spaces_around_them_and_cells_hold_documents(write):
+    found = read(write("t.csv", f"prompt , reference\nWhy?,{'so ' * 100_000}\n"))
+    assert [(one.prompt, len(one.references[0])) for one in found.instructions] == [("Why?", 299_999)]
+
+
+def test_what_is_not_a_number_is_no_reference(write, tmp_path):
+    rows = [{"prompt": "a", "reference": float("nan"), "answer": "so"}, {"prompt": "b", "reference": [float("nan"), 2.0]}]
+    assert fields(read(write("t.jsonl", as_jsonl([*rows, {"prompt": "c", "reference": float("nan")}])))) == [
+        ("1", "a", ("so",)),
+        ("2", "b", ("2.0",)),
+        ("3", "c", ()),
+    ]

@@ -62,3 +62,29 @@ def test_what_applies_is_measured():
 )
 def test_the_one_score_is_the_first_that_applies(scores, value):
     assert scores.score == value
+
+
+@pytest.mark.parametrize(
+    ("answer", "right"),
+    [
+        ("It is \u22125.", "-5"),
+        ("It is \u20135.", "-5"),
+        ("-5", "\u22125"),
+        ("-$5", "-5"),
+        ("\u2212\u20ac1,000.50", "-$1000.5"),
+        ("$-5", "-5"),
+        ("in all 1\u202f234\u202f567", "1234567"),
+        ("in all 1\u2009234.5", "1\u00a0234.5"),
+        ("5\u00a0\u20ac", "5\u00a0\u20ac"),
+        ("an F-16", "16"),
+        ("10-20", "20"),
+        ("10\u201320", "20"),
+        ("10%-20%", "20"),
+        ("f(2)-4", "4"),
+        ("in 2024\u00a01234", "1234"),
+        ("2e\u22123", "0.002"),
+    ],
+)
+def test_signs_and_spaces_of_numbers(answer, right):
+    assert numeric(answer, [right]) == 1.0
+    assert numeric(answer, ["987"]) == 0.0

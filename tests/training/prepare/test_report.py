@@ -8,6 +8,7 @@ import os
 import pytest
 
 from core.errors import InputError
+from core.settings import settings
 from core.types import Passage
 from tests.training.prepare.conftest import row
 from training.prepare.findings import Finding
@@ -105,3 +106,14 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"No space left on device\. Choose another folder"):
         write(prepared(HOT), tmp_path, "")
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_named_after_a_file_is_not_that_of_another_file_of_the_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWITCHYARD_HOME", str(tmp_path / "home"))
+    folder = settings().home / "prepared" / "t"
+    write(prepared(row("a/t.csv:2", "Why?"), row("more.csv:2", "How?")), folder, "")
+    write(prepared(row("a/t.csv:2", "Why?")), folder, "")
+    with pytest.raises(InputError, match=r"^.+prepared.t holds the questions of a/t\.csv: it is not overwritten\. Choose another folder"):
+        write(prepared(row("b/t.csv:2", "Why?")), folder, "")
+    for at in ("a/t.csv:2", "b/t.csv:2"):
+        write(prepared(row(at, "Why?")), tmp_path / "named", "")

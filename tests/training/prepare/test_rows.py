@@ -92,6 +92,11 @@ def test_bytes_and_truths_are_text(tmp_path):
     [
         ([["prompt", "reply"], ["Why?", "So."]], {}, "found prompt, reply. Say which is which: --map question=THEIRS --map answer=THEIRS"),
         ([["prompt", "reply"], ["Why?", "So."]], {"question": "prompt"}, "found prompt, reply. Say which is which: --map answer=THEIRS"),
+        (
+            [HEAD[:2], ["Why?", "So."]],
+            {"answer": "Replly"},
+            "q.csv: no row has the field of --map answer=Replly; the fields are: question, answer.",
+        ),
         ([HEAD[:2], ["Why?", "So."]], {"label": "x"}, "one of question, answer, key, document, split as OURS; got 'label'."),
         (
             [HEAD, ["Why?", "So.", "", "", "exam"]],

@@ -78,3 +78,9 @@ def test_files_that_cannot_be_used(tmp_path, name, content, line):
     assert line in str(info.value)
     assert str(tmp_path / name) in str(info.value)
     assert "\n" not in str(info.value)
+
+
+def test_a_document_fits_into_a_cell(tmp_path):
+    path = tmp_path / "q.csv"
+    path.write_text(f"question,answer\nWhy?,{'so ' * 100_000}\n")
+    assert len(read_table(path).rows[0][1]["answer"]) == 300_000
