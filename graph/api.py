@@ -241,5 +241,6 @@ def forget(thread: str, given: Services | None = None) -> None:
 
     shared = given or services()
     with store_faults(), one_turn_at_a_time(shared, thread):
-        compiled(shared).checkpointer.delete_thread(thread)  # type: ignore[union-attr]
+        # The turns first: where they cannot be deleted, the conversation still remembers them and goes on.
         delete_thread(shared.engine, thread)
+        compiled(shared).checkpointer.delete_thread(thread)  # type: ignore[union-attr]

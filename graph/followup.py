@@ -112,7 +112,8 @@ def is_fragment(question: str) -> bool:
     Its meaning says whether it leans.
     """
     asked, _ = without_preamble(question)
-    return bool(asked.endswith("?") or _SCRAP.match(asked)) and not ASKS.match(asked) and not is_followup(asked) and len(terms(asked)) <= _FRAGMENT_TERMS
+    looks_like_one = asked.endswith("?") or bool(_SCRAP.match(asked))
+    return looks_like_one and not ASKS.match(asked) and not is_followup(asked) and len(terms(asked)) <= _FRAGMENT_TERMS
 
 
 def without_pointers(question: str) -> str:

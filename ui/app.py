@@ -26,7 +26,8 @@ def main() -> None:
     runs = st.Page(HERE / "reports" / "runs.py", title="Runs", url_path="runs")
     page = st.navigation([chat, lab, reports, models, runs], position="hidden")
     with st.sidebar:
-        st.html('<div class="sy-brand">Switchyard</div>')
+        script = (HERE / "chat" / "page.js").read_text(encoding="utf-8")
+        st.html(f'<div class="sy-brand">Switchyard</div><script>{script}</script>', unsafe_allow_javascript=True)
         with st.container(key="pages"):
             st.page_link(chat, icon=":material/forum:", query_params=state.address(on_chat=page == chat))
             st.page_link(lab, icon=":material/alt_route:")

@@ -18,8 +18,6 @@ from graph.summary import recalled
 from graph.telling import tell
 
 OWN, OTHERS, MOST_OTHERS = 10, 3, 3
-LEAST = 0.05
-"""The probability of an expert that is looked into beside the chosen ones."""
 
 
 def superior(services: Services, state: State, runtime: Runtime[Context], config: RunnableConfig) -> dict[str, Any]:
@@ -58,9 +56,9 @@ def superior(services: Services, state: State, runtime: Runtime[Context], config
 
 def other_hits(services: Services, question: str, found: Route, config: RunnableConfig) -> list[Hit]:
     """A few passages of the most likely experts that were not chosen; those whose documents cannot be read have none to add."""
-    likely = (n for n, p in found.scores.items() if p >= LEAST and n != OUT_OF_SCOPE and n not in found.experts)
+    ranked = sorted((n for n in found.scores if n != OUT_OF_SCOPE and n not in found.experts), key=lambda n: -found.scores[n])
     hits = []
-    for name in sorted(likely, key=lambda n: -found.scores[n])[:MOST_OTHERS]:
+    for name in ranked[:MOST_OTHERS]:
         with suppress(DocumentError, IndexFault):
             hits += watched_search(services, name, question, OTHERS, config)
     return hits

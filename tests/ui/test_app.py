@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core.errors import ModelUnavailableError
+from core.errors import ModelUnavailableError, StoreError
 from core.settings import ROOT
-from graph.api import run
+from graph.api import compiled, run
 from graph.memory import one_turn_at_a_time
 from graph.services import Services
 from graph.state import Context
@@ -133,6 +133,7 @@ def test_an_interrupted_question_can_be_asked_again(scripted: Callable[..., Serv
 def test_a_question_that_cannot_be_asked_can_be_edited(tiny: Services, open_page: Open) -> None:
     page = ask(open_page(tiny), "x" * 9_000)
     assert "at most 8,000 characters" in html(page)
+    assert "Try again" not in labels(page)
     page.button(key="problem-edit").click().run()
     assert page.chat_input[0].proto.value == "x" * 9_000
     assert "at most 8,000 characters" not in html(page)
@@ -190,6 +191,22 @@ def test_a_thread_that_is_still_being_answered_stays(tiny: Services, open_page: 
     assert "two minutes" in page.markdown[0].value
 
 
+def test_a_thread_that_cannot_be_deleted_goes_on_as_before(tiny: Services, open_page: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = ask(open_page(tiny), QUESTION)
+    [thread] = threads(tiny.engine)
+
+    def locked(*_: object) -> int:
+        raise StoreError("The database failed: database is locked.")
+
+    monkeypatch.setattr("store.runs.delete_thread", locked)
+    page.button(key=f"delete-{thread.thread_id}").click().run()
+    page.button(key="confirm-delete").click().run()
+    assert [toast.value for toast in page.toast] == ["It was not deleted. The database failed: database is locked."]
+    assert "two minutes" in page.markdown[0].value
+    assert compiled(tiny).get_state({"configurable": {"thread_id": thread.thread_id}}).values["messages"]
+    assert not page.run().toast
+
+
 def test_a_thread_that_is_gone_opens_a_new_chat(tiny: Services, open_page: Open) -> None:
     page = open_page(tiny, "nothing-here")
     assert "it may have been deleted" in page.toast[0].value
@@ -217,6 +234,22 @@ def test_the_chosen_expert_and_model_are_asked(scripted: Callable[..., Services]
     assert run.answer["expert"] == "bees"
     assert "Bees: no answer found" in html(page)
     assert run.answer["models"][0]["model"] == "local:deep-reader"
+
+
+def test_what_is_chosen_survives_a_look_at_another_page(tiny: Services, open_page: Open) -> None:
+    page = open_page(tiny)
+    page.selectbox[0].set_value("bees")
+    page.selectbox[1].set_value("local:deep-reader")
+    page.toggle[0].set_value(True).run()
+    page.switch_page("reports/models.py").run()
+    page.switch_page("chat/page.py").run()
+    assert [box.value for box in page.selectbox] == ["bees", "local:deep-reader"]
+    assert page.toggle[0].value is True
+    page.selectbox[1].set_value("").run()
+    page.switch_page("reports/models.py").run()
+    page.switch_page("chat/page.py").run()
+    # None would let Streamlit offer to clear it.
+    assert page.selectbox[1].value == ""
 
 
 def test_models_that_cannot_be_used_are_explained(tiny: Services, open_page: Open) -> None:

@@ -72,8 +72,7 @@ def test_a_file_that_is_no_picture_costs_no_word_of_the_question(tiny: Services,
     problem = "pot.png: expected a PNG, JPEG, GIF or WebP picture; this is something else. Convert it first."
     assert f'<div class="sy-problem" role="alert">{problem}</div>' in html(page)
     assert threads(tiny.engine) == []
-    page.button(key="problem-retry").click().run()
-    assert problem in html(page)
+    assert "problem-retry" not in [button.key for button in page.button]
     page.button(key="problem-edit").click().run()
     assert page.chat_input[0].proto.value == QUESTION
 

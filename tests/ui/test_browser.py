@@ -1,6 +1,8 @@
 """The pages in a real browser: a cited answer, its source, a route, and texts that try to run something."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 
@@ -121,14 +123,38 @@ def test_an_answer_is_rated_and_corrected_with_the_keyboard_alone(address: str) 
         page.get_by_role("button", name="Correct").press("Enter")
         better = page.get_by_label("A better answer")
         better.fill("Three minutes.")
-        better.press("Control+Enter")
-        expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=60_000)
         assert page.evaluate("document.documentElement.scrollWidth") == 390
-        page.keyboard.press("Escape")
+        better.press("Escape")
+        expect(better).to_have_count(0)
+        page.wait_for_timeout(500)
+        expect(page.locator(".stApp")).to_have_attribute("data-test-script-state", "notRunning", timeout=60_000)
         page.reload()
         expect(said).to_have_text("Saved, thank you", timeout=60_000)
         page.get_by_role("button", name="Correct").press("Enter")
         expect(page.get_by_label("A better answer")).to_have_value("Three minutes.")
+        browser.close()
+
+
+def test_a_conversation_that_cannot_be_deleted_stays_and_says_why(address: str, own_experts: Settings) -> None:
+    from playwright.sync_api import expect, sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=str(CHROMIUM))
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        field = page.get_by_test_id("stChatInputTextArea")
+        field.fill("How long does green tea steep?")
+        field.press("Enter")
+        expect(page.locator(".sy-why")).to_be_visible(timeout=90_000)
+        page.get_by_role("button", name="Delete").click()
+        dialog = page.get_by_role("dialog")
+        with closing(sqlite3.connect(own_experts.home / "switchyard.db")) as other:
+            other.execute("BEGIN IMMEDIATE")
+            dialog.get_by_role("button", name="Delete").click()
+            expect(page.get_by_test_id("stToast")).to_contain_text("It was not deleted. The database failed: database is locked.")
+        expect(dialog).to_have_count(0)
+        expect(page.locator(".sy-why")).to_be_visible()
         browser.close()
 
 

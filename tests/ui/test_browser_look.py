@@ -228,3 +228,56 @@ def test_nothing_jumps_while_an_answer_streams(page: Page) -> None:
     page.locator(".sy-why").wait_for()
     at_rest(page)
     assert 0 < max(page.evaluate("window.shifts")) < LARGEST_SHIFT
+
+
+@pytest.mark.parametrize(("width", "height"), WINDOWS)
+def test_a_wide_table_does_not_drag_the_conversation_along(page: Page, width: int, height: int) -> None:
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto("/?thread=long")
+    at_rest(page)
+    log, table = page.locator(".st-key-log"), page.locator("[data-testid=stMarkdown] table")
+    wider = "element => element.scrollWidth > element.clientWidth"
+    assert (log.evaluate(wider), table.evaluate(wider)) == (False, True)
+
+
+def test_on_a_phone_the_sidebar_makes_way_for_what_is_chosen_in_it(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto("/runs")
+    at_rest(page)
+    chosen = [page.get_by_role("link", name="Models"), page.get_by_role("link", name="Chat")]
+    chosen += [page.get_by_role("button", name="Question 1"), page.get_by_role("button", name="New chat")]
+    for one in chosen:
+        page.get_by_test_id("stExpandSidebarButton").click()
+        one.click()
+        expect(one).not_to_be_in_viewport()
+        at_rest(page)
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_text("Review the route").click()
+    at_rest(page)
+    expect(chosen[-1]).to_be_in_viewport()
+
+
+def test_beside_the_sidebar_a_run_keeps_room_for_its_question(page: Page) -> None:
+    page.set_viewport_size({"width": 820, "height": 1100})
+    page.goto("/runs")
+    at_rest(page)
+    table, question = page.locator(".rp-scroll").bounding_box(), page.locator(".rp-scroll tbody th").first.bounding_box()
+    assert table and question
+    assert question["width"] > 0.8 * table["width"]
+
+
+def test_an_answer_is_completed_while_another_one_is_rated(page: Page) -> None:
+    page.goto("/?thread=one")
+    at_rest(page)
+    page.get_by_role("combobox", name="Model").click()
+    page.get_by_role("option", name="openai:gpt-5-mini").click()
+    at_rest(page)
+    field = page.get_by_test_id("stChatInputTextArea")
+    field.fill("How long does black tea steep?")
+    field.press("Enter")
+    expect(page.locator(".sy-working")).to_be_visible()
+    page.get_by_role("radio", name="Thumbs up").first.click()
+    page.get_by_text("Review the route").click()
+    expect(page.locator(".sy-why")).to_have_count(2)
+    expect(page.locator(".sy-said").first).to_have_text("Saved, thank you")
+    expect(page.get_by_role("switch", name="Review the route")).to_be_checked()

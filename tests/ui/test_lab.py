@@ -86,7 +86,7 @@ def test_a_suggestion_is_routed_by_a_click(tiny: Services, open_lab: Open) -> No
 def test_a_prompt_is_shown_as_text_and_kept_while_the_chat_is_open(tiny: Services, open_lab: Open) -> None:
     with_tags = "<script>steep</script> green tea ![x](http://x/y.png)"
     page = type_in(open_lab(tiny), with_tags)
-    assert "<script>" not in html(page)
+    assert "<script>steep" not in html(page)
     assert page.switch_page("chat/page.py").run().chat_input
     assert page.switch_page(LAB).run().text_area[0].value == with_tags
 

@@ -7,7 +7,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.settings import ROOT
-from evaluation.drift import Week
+from evaluation.drift import Change, Week
 from graph.api import run
 from graph.feedback import give
 from graph.state import Context
@@ -125,6 +125,15 @@ def test_the_download_is_the_whole_run(page, tiny):
     read = json.loads(as_json(stored, []))
     assert (read["run_id"], read["answer"]["answer"], read["feedback"]) == (found.run_id, found.answer, [])
     assert read["decision"]["question"] == "How long does green tea steep?"
+
+
+def test_weeks_name_the_experts_by_their_titles():
+    changes = [Change("route: tea", 0.001, 0.1, 0.9), Change("cost_usd", 0.001, 0.0, 0.1)]
+    week = Week(date(2026, 1, 5), 4, routes={"bees + tea": 0.25, "coffee": 0.25, "none": 0.25, "tea": 0.25}, changes=changes)
+    [found] = decision.named([week], {"tea": "Tea & more", "bees": "Bees", "coffee": "Tea & more"})
+    assert found.routes == {"Bees + Tea & more": 0.25, "Tea & more": 0.5, "none": 0.25}
+    assert [change.measure for change in found.changes] == ["route: Tea & more", "cost_usd"]
+    assert week.routes["tea"] == 0.25
 
 
 def test_weeks_that_are_alike_say_so():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from pathlib import Path
 
 import streamlit as st
 
@@ -18,7 +17,6 @@ from store.feedback import feedback_of_runs
 from store.runs import Run, thread_runs
 from ui.chat import feedback, markup, state, text, turn
 
-SCRIPT = Path(__file__).with_name("page.js")
 SUGGESTIONS = 3
 PICTURES = ["png", "jpg", "jpeg", "gif", "webp"]
 AT_ONCE = 20
@@ -41,8 +39,7 @@ def draw(shared: Services, context: Context, turns: Sequence[Run]) -> None:
     pending = state.pending()
     # page.js keeps the last turn in view, the stylesheet sets the height. Streamlit would scroll to the end of a long answer.
     with st.container(key="log", height=600, border=False, autoscroll=False):
-        here = markup.opened(state.thread(), asking=pending is not None)
-        st.html(f"{here}<script>{SCRIPT.read_text(encoding='utf-8')}</script>", unsafe_allow_javascript=True)
+        st.html(markup.opened(state.thread(), asking=pending is not None))
         # A slot of its own, emptied at once: what a run does not draw again would stay, pale, until the answer is complete.
         welcome = st.empty()
         if not turns and not pending:

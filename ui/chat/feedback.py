@@ -24,8 +24,12 @@ TITLE_CHARS = 40
 PARTS = ("thumb", "expert", "sources", "text")
 
 
+@st.fragment
 def draw(shared: Services, run: Run, titles: Titles, given: Feedback | None) -> None:
-    """Draw it below an answer. `given`: what was said of it before."""
+    """Draw it below an answer. `given`: what was said of it before.
+
+    A fragment: whoever rates an answer does not end the one that is being written. It is saved as soon as that is complete.
+    """
     keys = _keys(run)
     stored = _stored(given)
     for part, key in keys.items():
@@ -59,9 +63,11 @@ def _save(shared: Services, run: Run) -> None:
         rating = neither if thumb is None else THUMBS[thumb]
         if rating is None and not (expert or sources or comment or (better or "").strip()):
             take_back(shared, run.run_id, owner=run.owner)
+            st.session_state[_saved(run)] = False
         else:
             belongs, wrong = expert or None, sources or ()
             give(shared, run.run_id, owner=run.owner, rating=rating, expert=belongs, wrong_citations=wrong, text=better, comment=comment)
+            st.session_state[_saved(run)] = True
     except SwitchyardError as error:
         st.session_state[_problem(run)] = str(error)
 
@@ -70,7 +76,9 @@ def _status(run: Run, given: Feedback | None) -> str:
     """One quiet line: saved, or why not."""
     if problem := st.session_state.get(_problem(run)):
         return f'<p class="sy-said" role="alert">Not saved. {escape(problem)}</p>'
-    return f'<p class="sy-said" role="status">{"Saved, thank you" if given else ""}</p>'
+    # `given` is as old as the page's last whole run.
+    saved = st.session_state.get(_saved(run), given is not None)
+    return f'<p class="sy-said" role="status">{"Saved, thank you" if saved else ""}</p>'
 
 
 def _sources(run: Run) -> dict[int, str]:
@@ -88,6 +96,10 @@ def _stored(given: Feedback | None) -> Mapping[str, object]:
 
 def _keys(run: Run) -> dict[str, str]:
     return {part: f"feedback-{part}-{run.run_id}" for part in PARTS}
+
+
+def _saved(run: Run) -> str:
+    return f"feedback-saved-{run.run_id}"
 
 
 def _problem(run: Run) -> str:

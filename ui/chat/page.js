@@ -1,5 +1,5 @@
-// What the chat does in the browser by itself: copy an answer, keep the last turn in view, show a cited sentence. It reads nothing but this
-// page, and is started once, however often Streamlit draws it.
+// What the pages do in the browser by themselves: copy an answer, keep the last turn in view, show a cited sentence, make way on a phone. It
+// reads nothing but this page, and is started once, however often Streamlit draws it.
 (() => {
   if (window.switchyard) return;
   window.switchyard = true;
@@ -62,6 +62,19 @@
     label.textContent = done ? "Copied" : "Not copied: select it instead";
     setTimeout(() => (label.textContent = "Copy"), SAID_MS);
   });
+
+  // Where the sidebar lies over the page, as on a phone, it goes when something to look at was chosen in it.
+  const CHOSEN = "[class*=st-key-open-] button, .st-key-new-chat button, .st-key-pages a";
+  addEventListener("click", ({ target }) => {
+    const sidebar = target.closest?.(CHOSEN)?.closest("[data-testid=stSidebar]"), page = document.querySelector(".stMain");
+    if (!sidebar || page.getBoundingClientRect().left + 1 > sidebar.getBoundingClientRect().right) return;
+    sidebar.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+  });
+
+  // Streamlit takes a text when its field is left. Escape closes the correction without leaving it first.
+  addEventListener("keydown", ({ key, target }) => {
+    if (key === "Escape" && target.matches?.("[data-testid=stPopoverBody] textarea")) target.blur();
+  }, true);
 
   // The clipboard's own interface is there on localhost and over HTTPS only.
   async function copy(text) {

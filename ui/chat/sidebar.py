@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 import streamlit as st
@@ -17,11 +17,15 @@ from graph.state import Context
 from llms.registry import configured
 from store.runs import Run, Thread, threads
 from ui.chat import figures, state
-from ui.chat.markup import Answer
+from ui.chat.markup import Answer, Titles
 from ui.chat.text import label
 from ui.transcript import conversation_json, conversation_markdown
 
-AUTO = "auto"
+AUTO, DEFAULT = "auto", ""
+EXPERT, MODEL, REVIEW = "ask-expert", "ask-model", "review-routes"
+"""Keys of what is chosen for the next question."""
+Models = Sequence[tuple[str, str | None]]
+"""(spec, why it cannot be used) of each."""
 TITLE_CHARS = 60
 THREADS_AT_FIRST = 25
 """Each one's two buttons are drawn with every answer."""
@@ -29,9 +33,16 @@ THREADS_AT_FIRST = 25
 
 def draw(shared: Services, turns: Sequence[Run]) -> Context:
     """Draw it, and give what was chosen."""
+    if problem := state.undeleted():
+        st.toast(f"It was not deleted. {problem}", icon=":material/error:", duration="long")
     with st.sidebar:
         st.button("New chat", key="new-chat", icon=":material/add:", width="stretch", on_click=state.new_chat)
-        context = Context(expert=_expert(shared), model=_model(shared), review=_review())
+        # Found out here, for what a fragment raises ends in it, and ui/app.py would not say what to do.
+        names = {AUTO: "Automatic", **{name: expert.card.title for name, expert in shared.experts.items()}}
+        tiers = shared.tiers(None)
+        _choices(names, configured(shared.settings), tiers, recommended=shared.recommender is not None)
+        chosen = st.session_state
+        context = Context(expert=chosen[EXPERT], model=chosen[MODEL] or None, review=chosen[REVIEW])
         if turns:
             _meter([run.answer for run in turns])
             _take_along(shared, turns)
@@ -39,34 +50,40 @@ def draw(shared: Services, turns: Sequence[Run]) -> Context:
     return context
 
 
-def _expert(shared: Services) -> str:
-    names = {AUTO: "Automatic", **{name: expert.card.title for name, expert in shared.experts.items()}}
-    return st.selectbox("Expert", list(names), format_func=lambda name: names[name], help="Automatic: the router chooses the expert.")
+@st.fragment
+def _choices(names: Titles, models: Models, tiers: Mapping[Tier, str], *, recommended: bool) -> None:
+    """A fragment: whoever chooses for the next question does not end the answer that is being written."""
+    _expert(names)
+    _model(models, tiers, recommended=recommended)
+    _review()
 
 
-def _review() -> bool:
+def _expert(names: Titles) -> None:
+    explained = "Automatic: the router chooses the expert."
+    st.selectbox("Expert", list(names), format_func=names.__getitem__, help=explained, key=EXPERT, persist_state="session")
+
+
+def _review() -> None:
     """Whether each route is shown before it runs."""
-    return st.toggle(
-        "Review the route", key="review-routes", help="See which expert a question goes to before anything runs, or choose another."
-    )
+    explained = "See which expert a question goes to before anything runs, or choose another."
+    st.toggle("Review the route", help=explained, key=REVIEW, persist_state="session")
 
 
-def _model(shared: Services) -> str | None:
-    """The model that answers first; None leaves it to the settings. Unusable ones are named below with the reason."""
-    models = configured(shared.settings)
+def _model(models: Models, tiers: Mapping[Tier, str], *, recommended: bool) -> None:
+    """The model that answers first, or what the settings say. Unusable ones are named below with the reason."""
     usable = [spec for spec, problem in models if problem is None]
-    tiers = shared.tiers(None)
     explained = "Answers first. When that answer is not sure enough, the superior model is asked."
-    chosen = st.selectbox("Model", [None, *usable], format_func=lambda spec: spec or "Default", help=explained)
+    # Not None, which Streamlit would take for no choice at all when it comes back to this page.
+    known = [DEFAULT, *usable]
+    chosen = st.selectbox("Model", known, format_func=lambda spec: spec or "Default", help=explained, key=MODEL, persist_state="session")
     first, then = escape(chosen or tiers[Tier.INFERIOR]), escape(tiers[Tier.SUPERIOR])
-    said = f"{first} first, {then} when unsure" if chosen or not shared.recommender else "As recommended for each question"
+    said = f"{first} first, {then} when unsure" if chosen or not recommended else "As recommended for each question"
     st.html(f'<div class="sy-side sy-tiers"><p>{said}</p></div>')
     missing = {problem: [s for s, p in models if p == problem] for _, problem in models if problem is not None}
     if missing:
         with st.expander("Models not available", type="compact"):
             lines = "".join(f"<p><b>{escape(', '.join(specs))}</b><br>{escape(problem)}</p>" for problem, specs in missing.items())
             st.html(f'<div class="sy-side">{lines}</div>')
-    return chosen
 
 
 def _meter(answers: Sequence[Answer]) -> None:
@@ -134,7 +151,7 @@ def _delete(shared: Services, name: str) -> None:
     try:
         forget(name, shared)
     except StoreError as error:
-        st.toast(f"It was not deleted. {error}", icon=":material/error:")
+        state.not_deleted(str(error))
         return
     state.forget_pending(name)
     if state.thread() == name:

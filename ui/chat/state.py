@@ -22,6 +22,7 @@ _HIDDEN = "hidden"
 _LOOKED = "looked"
 _ALL_THREADS = "all"
 _THUMBNAILS = "thumbnails"
+_UNDELETED = "undeleted"
 MOST_TURNS_WITH_PICTURES = 50
 
 
@@ -29,12 +30,14 @@ MOST_TURNS_WITH_PICTURES = 50
 class Pending:
     """A question without an answer yet. `problem`: why it has none; None asks it now.
 
-    offered: the route that waits for the user's `choice`, as in the event `review`; gone: its pictures were not kept until now.
+    final: asking it again as it is gives the same problem. offered: the route that waits for the user's `choice`, as in the event `review`;
+    gone: its pictures were not kept until now.
     """
 
     question: str
     thread: str | None
     problem: str | None = None
+    final: bool = False
     pictures: Sequence[Picture] = ()
     thumbnails: Sequence[str] = ()
     offered: Mapping[str, Any] | None = None
@@ -135,6 +138,17 @@ def all_threads() -> bool:
 def show_all_threads() -> None:
     """List all conversations."""
     st.session_state[_ALL_THREADS] = True
+
+
+def not_deleted(problem: str) -> None:
+    """Keep why a conversation was not deleted until it is shown: what is drawn before the page runs again is lost."""
+    st.session_state[_UNDELETED] = problem
+
+
+def undeleted() -> str | None:
+    """Why a conversation was not deleted, once."""
+    problem: str | None = st.session_state.pop(_UNDELETED, None)
+    return problem
 
 
 def hidden(turns: int, shown: int) -> int:

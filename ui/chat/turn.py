@@ -11,7 +11,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.errors import DocumentError, IndexFault, SwitchyardError
+from core.errors import DocumentError, IndexFault, InputError, SwitchyardError
 from graph.api import events, resumed
 from graph.fitted import unfitted
 from graph.services import Services
@@ -33,7 +33,7 @@ def draw(shared: Services, context: Context, pending: state.Pending, titles: mar
         st.html(markup.question(pending.question, pending.thumbnails))
     with st.chat_message("assistant"):
         if pending.problem is not None:
-            _draw_problem(pending.problem, "problem")
+            _draw_problem(pending.problem, "problem", final=pending.final)
             return
         if pending.offered and pending.choice is None:
             if pending.gone:
@@ -52,7 +52,8 @@ def draw(shared: Services, context: Context, pending: state.Pending, titles: mar
             shown = replace(context, images=pending.pictures)
             last = screen.play(_happening(shared, shown, pending))
         except SwitchyardError as error:
-            pending.problem = str(error)
+            # A question that cannot be used stays so; a route that waits no longer can be found anew.
+            pending.problem, pending.final = str(error), isinstance(error, InputError) and not pending.choice
             st.rerun()
     answer = last["data"]
     if last["type"] == "review":
@@ -83,11 +84,12 @@ def _get_ready(shared: Services, titles: markup.Titles, line: Any) -> None:
         learn()
 
 
-def _draw_problem(problem: str, key: str) -> None:
+def _draw_problem(problem: str, key: str, *, final: bool = False) -> None:
     with st.container(key=key, gap="small"):
         st.html(f'<div class="sy-problem" role="alert">{escape(problem)}</div>')
         with st.container(horizontal=True, gap="small"):
-            st.button("Try again", key=f"{key}-retry", icon=":material/refresh:", on_click=state.retry)
+            if not final:
+                st.button("Try again", key=f"{key}-retry", icon=":material/refresh:", on_click=state.retry)
             st.button("Edit the question", key=f"{key}-edit", icon=":material/edit:", on_click=state.edit)
 
 

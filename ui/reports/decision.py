@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from html import escape
 from typing import Any
 from urllib.parse import urlencode
 
-from evaluation.drift import Change, Week
+from evaluation.drift import ROUTE, Change, Week
 from graph.confidence import Logistic
 from store.feedback import Feedback
 from store.runs import Run, Turn
@@ -106,6 +107,25 @@ def _feedback(one: Feedback) -> str:
     words = [RATED[one.acceptable], *([f"belongs to {one.expert}"] if one.expert else [])]
     words += [f"wrong sources: {', '.join(map(str, one.wrong_citations))}"] if one.wrong_citations else []
     return "; ".join([*words, *([f"better: {one.text}"] if one.text else []), *([one.comment] if one.comment else [])])
+
+
+def named(found: Sequence[Week], titles: Titles) -> list[Week]:
+    """The weeks with the experts' titles for their names."""
+
+    def shown(route: str) -> str:
+        return " + ".join(titles.get(name, name) for name in route.split(" + "))
+
+    def told(change: Change) -> Change:
+        return replace(change, measure=ROUTE + shown(change.measure.removeprefix(ROUTE))) if change.measure.startswith(ROUTE) else change
+
+    def of(week: Week) -> Week:
+        routes: dict[str, float] = {}
+        for route, share in week.routes.items():
+            # Two experts may have one title.
+            routes[shown(route)] = routes.get(shown(route), 0.0) + share
+        return replace(week, routes=routes, changes=[told(change) for change in week.changes])
+
+    return [of(week) for week in found]
 
 
 def changed(found: Sequence[Week]) -> str:

@@ -43,7 +43,7 @@ def main() -> None:
         elif st.radio("Show", [LIST, WEEKS], horizontal=True, key="runs-view", label_visibility="collapsed") == LIST:
             _list(shared, titles)
         else:
-            _weeks(shared)
+            _weeks(shared, titles)
 
 
 def _list(shared: Services, titles: chat.Titles) -> None:
@@ -98,8 +98,8 @@ def as_json(run: Run, said: Sequence[Feedback]) -> str:
     return json.dumps({**asdict(run), "feedback": [one.as_dict() for one in said]}, ensure_ascii=False, indent=2)
 
 
-def _weeks(shared: Services) -> None:
-    found = weeks(turns(shared.engine, Wanted(local=True)), verdicts(all_feedback(shared.engine)))
+def _weeks(shared: Services, titles: chat.Titles) -> None:
+    found = decision.named(weeks(turns(shared.engine, Wanted(local=True)), verdicts(all_feedback(shared.engine))), titles)
     st.html(decision.changed(found))
     drawn = plot(found)
     st.html(markup.plots([Plot(drawn.shows, drawn.png)]))
