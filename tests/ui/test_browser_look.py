@@ -245,7 +245,7 @@ def test_on_a_phone_the_sidebar_makes_way_for_what_is_chosen_in_it(page: Page) -
     page.goto("/runs")
     at_rest(page)
     chosen = [page.get_by_role("link", name="Models"), page.get_by_role("link", name="Chat")]
-    chosen += [page.get_by_role("button", name="Question 1"), page.get_by_role("button", name="New chat")]
+    chosen += [page.get_by_role("button", name="Question 1").first, page.get_by_role("button", name="New chat")]
     for one in chosen:
         page.get_by_test_id("stExpandSidebarButton").click()
         one.click()
