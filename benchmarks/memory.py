@@ -70,11 +70,12 @@ def measure(n: int) -> Measured:
 
 
 def private_mb() -> float:
-    """What is this process's alone."""
+    """What is this process's alone, be it in memory or swapped out: a kernel may move what rests at any time."""
     import psutil
 
     gc.collect()
-    return float(psutil.Process().memory_full_info().uss) / 1e6
+    held = psutil.Process().memory_full_info()
+    return float(held.uss + held.swap) / 1e6
 
 
 if __name__ == "__main__":

@@ -79,7 +79,8 @@ class Services:
             yield
 
     def _open(self) -> None:
-        self.router()
+        if not self.lone:
+            self.router()
         _ = self.safety
         self.encoder.encode([""])
         self.reader.open()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -91,3 +93,14 @@ def test_of_many_models_the_last_are_kept(tiny_settings: Settings, monkeypatch: 
     assert loaded == specs
     made.model(specs[0])
     assert loaded == [*specs, specs[0]]
+
+
+def test_where_there_is_nothing_to_route_no_router_is_fitted(
+    tiny_settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_settings.experts_dir / "tea", tmp_path / "experts" / "tea")
+    alone = Services(tiny_settings.model_copy(update={"experts_dir": tmp_path / "experts", "home": tmp_path / "home"}))
+    assert alone.lone == "tea"
+    with alone.opening():
+        pass
+    assert "Fitting the router" not in capsys.readouterr().err
