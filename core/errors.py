@@ -6,6 +6,7 @@ SwitchyardError                    anything known; exit status 1
 ├── DocumentError                  a document or data file that cannot be read
 ├── IndexFault                     an index that is missing, foreign or cannot be written
 ├── StoreError                     the database cannot be used
+│   └── ConversationBusyError      another question of the conversation is still being answered
 └── ModelError                     a chat model did not answer
     ├── MissingKeyError            the provider's key is not set
     ├── ModelTimeoutError          the total deadline passed, or the provider timed out
@@ -58,6 +59,10 @@ class IndexFault(SwitchyardError):  # noqa: N818  # IndexError is a word of Pyth
 
 class StoreError(SwitchyardError):
     """The database cannot be used."""
+
+
+class ConversationBusyError(StoreError):
+    """Another question of the same conversation is still being answered."""
 
 
 class ModelError(SwitchyardError):

@@ -6,7 +6,10 @@ import json
 import re
 from typing import Any
 
+LONGEST_CELL = 2**24
+"""Characters of a cell of CSV: a book fits. A quote that is not closed takes no more."""
 _LINE_END = re.compile("\r\n?|[\x0b\x0c\x85\u2028\u2029]")
+_LONE = re.compile("[\ud800-\udfff]")
 _UNSEEN = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x9f"  # control characters: a terminal obeys them
     "\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b-\u200f\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"  # nothing that is drawn
@@ -19,6 +22,11 @@ _UNSEEN = re.compile(
 def plain(text: str) -> str:
     """The text without what nobody sees, every end of a line a newline: it steers no terminal and hides no words from its reader."""
     return _UNSEEN.sub("", _LINE_END.sub("\n", text))
+
+
+def has_lone_surrogate(text: str) -> bool:
+    """Whether it holds half a character, as JSON may write one: UTF-8 cannot, and neither files nor tokenizers take it."""
+    return bool(_LONE.search(text))
 
 
 def csv_separator(heading: str) -> str:

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.text import loads
+from core.text import has_lone_surrogate, loads
 
 Mapped = Mapping[str, str]
 """Our name of a field -> its name in the file."""
 GROUPING = ("difficulty", "group")
-_LONE = re.compile("[\ud800-\udfff]")
 _TRUTHS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
@@ -163,11 +161,6 @@ def _object(path: Path, n: int, line: str, form: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(f"{path}, line {n}: expected {form}; the line is no JSON object.")
     return value
-
-
-def has_lone_surrogate(text: str) -> bool:
-    """Whether it holds half a character, as JSON may write one: UTF-8 cannot, and neither files nor tokenizers take it."""
-    return bool(_LONE.search(text))
 
 
 def inside(fields: Any, path: str) -> Any:

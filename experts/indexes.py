@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import NamedTuple
 
 from core.errors import DocumentError, IndexFault
 from core.types import Passage
@@ -20,14 +19,6 @@ from retrieval.embedding import Encode
 from retrieval.encoder import Encoder
 from retrieval.indexes import FolderIndexes, Indexes
 from retrieval.loaders import load_folder
-
-
-class _Sources(NamedTuple):
-    """What an index is built from. `corpus`: the hash of the files."""
-
-    corpus: str
-    passages: list[Passage]
-    questions: list[store.Question]
 
 
 def open_index(expert: Expert, encoder: Encoder, indexes: Indexes) -> store.Index:
@@ -43,9 +34,7 @@ def open_index(expert: Expert, encoder: Encoder, indexes: Indexes) -> store.Inde
         index, state = _opened(expert, encoder, indexes)  # another process may have built it meanwhile
         if index:
             return index
-        sources = _read(expert)  # first: nothing is built where they cannot be read
-        print(f"Building the index of {expert.name} ({state}) ...", file=sys.stderr)
-        return _build(expert, encoder, indexes, sources)
+        return build_index(expert, encoder, indexes, why=state)
 
 
 def _opened(expert: Expert, encoder: Encoder, indexes: Indexes) -> tuple[store.Index | None, str]:
@@ -70,25 +59,17 @@ def build_index(
     indexes: Indexes,
     progress: Callable[[int], None] = lambda _: None,
     encode: Encode | None = None,
+    why: str = "",
 ) -> store.Index:
-    """Build, save and reopen the expert's index. The fusion weight is chosen on its `train` questions. For `encode` see `assemble`."""
-    return _build(expert, encoder, indexes, _read(expert), progress, encode)
+    """Build, save and reopen the expert's index. The fusion weight is chosen on its `train` questions. For `encode` see `assemble`.
 
-
-def _read(expert: Expert) -> _Sources:
+    `why`: where given, stderr is told, once the documents are read. Raises DocumentError where they cannot be.
+    """
     corpus = _corpus(expert)  # first: a document that is edited meanwhile must make the index stale
-    return _Sources(corpus, _passages(expert), [(item.question, item.document) for item in expert.questions("train")])
-
-
-def _build(
-    expert: Expert,
-    encoder: Encoder,
-    indexes: Indexes,
-    sources: _Sources,
-    progress: Callable[[int], None] = lambda _: None,
-    encode: Encode | None = None,
-) -> store.Index:
-    corpus, passages, questions = sources
+    passages = _passages(expert)
+    questions = [(item.question, item.document) for item in expert.questions("train")]
+    if why:
+        print(f"Building the index of {expert.name} ({why}) ...", file=sys.stderr)
     built = store.assemble(passages, encoder, corpus=corpus, questions=questions, progress=progress, encode=encode, hold=indexes.hold)
     indexes.save(built, expert.name)
     return indexes.load(expert.name)

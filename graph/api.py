@@ -165,8 +165,9 @@ def resumed_turn(choice: str, context: Context, thread: str, given: Services | N
             try:
                 return _played(graph, Command(resume=choice), config, context, control, tell)
             except BaseException:
-                # The route waits again: what was asked, and perhaps paid for, is not lost with one answer.
-                _played(graph, None, graph.update_state(found.config, None, as_node="__copy__"), context, RunControl(), unheard)
+                # Unanswered, the route waits again: what was asked, and perhaps paid for, is not lost with one answer.
+                if graph.get_state(config).next:
+                    _played(graph, None, graph.update_state(found.config, None, as_node="__copy__"), context, RunControl(), unheard)
                 raise
 
     return play

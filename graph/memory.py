@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 
-from core.errors import StoreError
+from core.errors import ConversationBusyError, StoreError
 from graph.advisory import AdvisoryLocks, StillHeld
 from graph.services import Services
 from store.engine import THREADS_LOCK, file_id, opening, parsed_url, remedy
@@ -119,7 +119,10 @@ def _without_drafts(writes: Sequence[tuple[str, Any]]) -> list[tuple[str, Any]]:
 
 @contextmanager
 def one_turn_at_a_time(given: Services, thread: str) -> Iterator[None]:
-    """Over all processes: of two turns of a thread at once, the later checkpoint would forget the other. Raises StoreError."""
+    """Over all processes: of two turns of a thread at once, the later checkpoint would forget the other.
+
+    Raises StoreError; ConversationBusyError where the other turn takes too long.
+    """
     digest = hashlib.sha256(thread.encode())
     locks = given.settings.home / "locks"
     try:
@@ -132,7 +135,7 @@ def one_turn_at_a_time(given: Services, thread: str) -> Iterator[None]:
             with FileLock(locks / digest.hexdigest()[:4], timeout=TURN_WAIT_S, thread_local=False):
                 yield
     except (Timeout, StillHeld):
-        raise StoreError(
+        raise ConversationBusyError(
             "Another question of this conversation is still being answered. Wait for it, or start a new conversation."
         ) from None
 

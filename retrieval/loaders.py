@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import DocumentError
-from core.text import count, csv_separator, loads, plain
+from core.text import LONGEST_CELL, count, csv_separator, loads, plain
 from retrieval.markdown import lines_of, without_comments
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)^---[ \t]*(?:\n(.*))?\Z", re.DOTALL | re.MULTILINE)
@@ -154,7 +154,7 @@ def _pdf(path: Path, name: str) -> Iterator[Document]:
 
 
 def _csv(path: Path, name: str) -> Iterator[Document]:
-    csv.field_size_limit(2**31 - 1)  # a cell may be a whole book
+    csv.field_size_limit(LONGEST_CELL)
     with path.open(encoding="utf-8-sig", newline="") as file:
         separator = csv_separator(file.readline())
         file.seek(0)

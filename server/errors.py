@@ -12,15 +12,13 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
-from core.errors import InputError, ModelError, ModelTimeoutError, RateLimitedError, StoreError, SwitchyardError
+from core.errors import ConversationBusyError, InputError, ModelError, ModelTimeoutError, RateLimitedError, StoreError, SwitchyardError
 from server.schema import Error
 
 logger = logging.getLogger("switchyard")
 _KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _BUSY_S = 2.0
 _AWAY = "The database cannot be used right now. Try again in a moment."
-_ANSWERING = "Another question of this conversation"
-"""How the one StoreError begins that is for its caller; see `graph.memory.one_turn_at_a_time`."""
 DESCRIBED: dict[int | str, dict[str, Any]] = {
     "4XX": {"model": Error, "description": "The request cannot be answered as it is."},
     "5XX": {"model": Error, "description": "The server, its database or a model failed."},
@@ -52,7 +50,7 @@ def refusal(error: Exception) -> Refused:
     if isinstance(error, StoreError):
         # The database's own words name its host, its files and its role, and strangers may see them: the key is looked up there, too.
         logger.error("The database failed a request: %s", error)
-        said = str(error) if str(error).startswith(_ANSWERING) else _AWAY
+        said = str(error) if isinstance(error, ConversationBusyError) else _AWAY
         return Refused(503, said, code="store_failed", retry_after_s=_BUSY_S)
     if isinstance(error, SwitchyardError):
         return Refused(503, str(error))

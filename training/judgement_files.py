@@ -12,8 +12,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.files import write_files
-from core.text import loads
-from evaluation.rows import has_lone_surrogate
+from core.text import has_lone_surrogate, loads
 from graph.difficulty import ROUTE_TO_SUPERIOR
 from training.judgements import TIES, WINNERS, Judgement, Models, Question, WinRate
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.text import loads
+from core.text import LONGEST_CELL, has_lone_surrogate, loads
 from core.types import Hit, Passage
 from training.judgement_files import messages
 
@@ -21,9 +21,6 @@ PROMPTS, REFERENCES = ("prompt", "instruction", "question"), ("reference", "answ
 """The names under which a field is found; the first one is ours."""
 FIELDS = (*PROMPTS, *REFERENCES, "passages", "id", "conversation", "conversation_id", "language")
 _HUB = re.compile(r"[\w.-]+/[\w.-]+(?:@[\w.-]+)?")
-_LONE = re.compile("[\ud800-\udfff]")
-LONGEST_CELL = 2**24
-"""Characters of a cell of CSV: a document fits. A quote that is not closed takes no more."""
 Numbered = tuple[int, Any]
 """Number of the line, or of the row, from 1, and what stands there: an object of fields, or the fault as text."""
 
@@ -99,7 +96,8 @@ def _instruction(n: int, row: Any, mapping: Mapping[str, str]) -> Instruction:
     stated = {"id": fields.get("conversation_id")} | {name: fields[name] for name in ("id", "language") if fields.get(name) is not None}
     kept = {name: str(value) for name, value in stated.items() if value is not None}
     one = Instruction(kept.get("id", str(n)), _prompt(fields), _references(fields), _passages(fields.get("passages")), kept)
-    if _LONE.search("".join([*kept.values(), one.prompt, *one.references, *(f"{h.passage.title}{h.passage.text}" for h in one.passages)])):
+    read = (f"{hit.passage.title}{hit.passage.text}" for hit in one.passages)
+    if has_lone_surrogate("".join([*kept.values(), one.prompt, *one.references, *read])):
         raise ValueError("expected text in UTF-8, without lone surrogates")
     return one
 

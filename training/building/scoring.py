@@ -10,7 +10,8 @@ from evaluation.metrics import exact_match, token_f1
 from graph.citations import support
 from training.building.instructions import Instruction
 
-_MINUS, _CURRENCY = "\u2212\u2013", "$€£"
+_CURRENCY = "$€£"
+_MINUS = "\u2212\u2013"
 """The minus sign and the dash that stands for one."""
 _SPACES = "\u202f\u2009\u00a0"
 """Narrow and unbreakable ones, between thousands and before units."""

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import InputError
-from core.text import csv_separator, loads
-
-LONGEST_CELL = 2**24
-"""Characters of a cell of CSV: a document fits."""
+from core.text import LONGEST_CELL, csv_separator, loads
 
 
 @dataclass(frozen=True, slots=True)
