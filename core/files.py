@@ -73,11 +73,12 @@ def check_unedited(folder: Path, names: Iterable[str], manifest: str) -> None:
     known = [sums for one in manifests(folder / manifest) if isinstance(sums := one.get("sha256"), dict)]
     for name in (*names, manifest):
         path = folder / name
-        if path.exists() and not (known if name == manifest else any(sums.get(name) == _sum(path) for sums in known)):
+        if path.exists() and not (known if name == manifest else any(sums.get(name) == file_checksum(path) for sums in known)):
             raise InputError(f"{path} was edited, or not made here: it is not overwritten. Choose another folder: --output DIR")
 
 
-def _sum(path: Path) -> str:
+def file_checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal; empty where it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -106,14 +106,17 @@ def read_corpus(path: Path, mapping: Mapped | None) -> list[Passage]:
     return list(passages.values())
 
 
-def read_queries(path: Path, mapping: Mapped | None, known: set[str], *, with_answers: bool = False) -> list[Query]:
+def read_queries(path: Path, mapping: Mapped | None, known: set[str], *, with_answers: bool = False, split: str = "") -> list[Query]:
     """Questions {"qid","question","passage_id"[,"answers"]}; lines of one qid are one question with several right passages.
 
-    Raises InputError, also for a passage that is not among the `known` ones, and for a qid that two questions have.
+    `split`: lines that name another one are passed over. Raises InputError, also for a passage that is not among the `known` ones, for a
+    qid that two questions have, and where no line is left.
     """
     form = '{"qid","question","passage_id","answers":[...]}' if with_answers else '{"qid","question","passage_id"}'
     found: dict[str, Query] = {}
     for row in read_rows(path, mapping, form):
+        if split and row.fields.get("split") not in (split, "", None):
+            continue
         passage = row.text("passage_id")
         if passage not in known:
             raise row.fault(f"the corpus has no passage {passage!r}.")
@@ -126,4 +129,6 @@ def read_queries(path: Path, mapping: Mapped | None, known: set[str], *, with_an
                 raise row.fault(f"the qid {query.id!r} is that of another question too: {before.question!r}. Give each its own.")
             query = Query(before.id, before.question, before.passages | query.passages, [*before.answers, *answers])
         found[query.id] = query
+    if not found:
+        raise InputError(f"{path}: expected questions of the split {split!r}; all lines name another one.")
     return list(found.values())

@@ -66,8 +66,8 @@ class Corpus:
         """Where the row's answer stands in any of them, as far as the search finds it."""
         asked = f"{row.question} {row.answer}"
         hits = self.index.search(asked, self._encoder.encode([asked])[0], SEARCHED)
-        found = (_best(row, [hit.passage], strict=True) for hit in hits)
-        return next((place for place in found if place), None)
+        found = [place for hit in hits if (place := _best(row, [hit.passage], strict=True))]
+        return min(found, key=lambda place: place.how == "words", default=None)  # the first that has it word for word, else the first
 
 
 def locate(row: Row, corpus: Corpus) -> tuple[Row, Place | None, list[Finding]]:

@@ -98,10 +98,10 @@ def read_text(path: Path) -> list[Passage]:
     return read_corpus(path, None)
 
 
-def read_files(corpus: Path, qrels: Path) -> tuple[list[Passage], list[Query]]:
-    """A corpus and its questions in the forms of the evaluation. Raises InputError."""
+def read_files(corpus: Path, qrels: Path, split: str) -> tuple[list[Passage], list[Query]]:
+    """A corpus and its questions in the forms of the evaluation, without those that name another split. Raises InputError."""
     passages = read_corpus(corpus, None)
-    return passages, read_queries(qrels, None, {p.id for p in passages}, with_answers=True)
+    return passages, read_queries(qrels, None, {p.id for p in passages}, with_answers=True, split=split)
 
 
 def _mined(index: Index, encoder: Encoder, question: str, key: str, right: set[str] | frozenset[str]) -> tuple[Passage, ...]:

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from core.errors import InputError
 from retrieval.export import to_int8
+from retrieval.gpu import float_weights
 from retrieval.pairs import Pair
+from retrieval.reader import MODEL
 from retrieval.reader_network import ReaderModel
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids")
@@ -35,6 +38,18 @@ def pad(pairs: Sequence[Pair], device: torch.device | str = "cpu") -> Batch:
         return torch.tensor(np.stack([np.pad(row, (0, length - len(row))) for row in rows]), device=device)
 
     return Batch(stack([p.ids for p in pairs]), stack([np.ones_like(p.ids) for p in pairs]), stack([p.types for p in pairs]))
+
+
+def opened(reader: Path, base: Path) -> ReaderModel:
+    """The network in the folder `reader`, to be trained further. `base`: see `ReaderModel`. Raises InputError."""
+    try:
+        weights = float_weights(reader / MODEL)
+        model = ReaderModel(base)
+        model.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
+    except Exception as error:  # the libraries' errors share no base class
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise InputError(f"Expected a reader in {reader}; its {MODEL} cannot be opened: {reason}") from None
+    return model
 
 
 def export(model: ReaderModel, target: Path) -> None:

@@ -6,12 +6,13 @@ import json
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from core.errors import InputError, SwitchyardError
+from core.files import file_checksum
 from core.types import Passage
 from retrieval.encoder import packaged_model
 from retrieval.index import Index, assemble, corpus_hash, load, save
@@ -36,6 +37,7 @@ class Recipe:
     """How to train the network. questions: in a batch. wrong: passages beside the right one, drawn anew each epoch. rate: the highest one.
 
     answer_weight, null_weight: what the losses of "does it answer" and of "no answer here" count beside those of order and place.
+    start: checksum of the network that it starts from, if not from the packaged encoder.
     Raises InputError for a rate that is no number to learn with.
     """
 
@@ -47,6 +49,7 @@ class Recipe:
     answer_weight: float = 0.3
     null_weight: float = 0.1
     seed: int = 0
+    start: str = ""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.rate):
@@ -65,20 +68,20 @@ class Files:
 
 def gather(shared: Services, files: Files, work: Path, seed: int, progress: Progress) -> tuple[list[Example], list[Example]]:
     """Examples to train on, and held-out ones. Raises InputError for files that cannot be used."""
-    read = {path: read_files(files.corpus, path) for path in (files.qrels, files.dev) if path} if files.corpus else {}
+    asked = {"train": files.qrels, "dev": files.dev}
+    read = {split: read_files(files.corpus, path, split) for split, path in asked.items() if path} if files.corpus else {}
     text = read_text(files.text) if files.text else []  # all files are read before the mining: a fault in one must not come after it
     own: dict[str, list[Example]] = {}
     for split in ("train", "dev"):
         advance = progress(f"Mining {split}", sum(len(e.questions(split)) for e in shared.experts.values()))
         own[split] = [x for name, e in shared.experts.items() for x in of_expert(e, shared.index(name), shared.encoder, split, advance)]
-    train, dev = own["train"] * OWN_TWICE, own["dev"]
+    examples = {"train": own["train"] * OWN_TWICE, "dev": own["dev"]}
     if files.corpus:
         index = None
-        for path, rows in ((files.qrels, train), (files.dev, dev)):
-            if path:
-                passages, queries = read[path]
-                index = index or _index(shared, passages, files.corpus, work, progress)
-                rows += of_files(index, shared.encoder, queries, progress(f"Mining {path.name}", len(queries)))
+        for split, (passages, queries) in read.items():
+            index = index or _index(shared, passages, files.corpus, work, progress)
+            examples[split] += of_files(index, shared.encoder, queries, progress(f"Mining {split} of {files.corpus.name}", len(queries)))
+    train, dev = examples["train"], examples["dev"]
     if files.text:
         index = _index(shared, text, files.text, work, progress)
         train += cloze(index, shared.encoder, seed, progress(f"Mining {files.text.name}", len(text)))
@@ -88,18 +91,30 @@ def gather(shared: Services, files: Files, work: Path, seed: int, progress: Prog
 
 
 def train_reader(
-    shared: Services, files: Files, recipe: Recipe, folder: Path, work: Path, *, resume: bool, progress: Progress
+    shared: Services,
+    files: Files,
+    recipe: Recipe,
+    folder: Path,
+    work: Path,
+    *,
+    start: Path | None = None,
+    resume: bool,
+    progress: Progress,
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Train, fit the ranking, and only then replace the reader in `folder`. Gives the numbers of the best epoch on the held-out questions.
 
-    Raises InputError for files or a checkpoint that cannot be used, SwitchyardError for a full disk or a full GPU.
+    start: folder of a reader to train further. Raises InputError for files, a reader or a checkpoint that cannot be used, SwitchyardError
+    for a full disk or a full GPU.
     """
     from training.reader.network import export
     from training.reader.trainer import Trainer
 
+    if start and not (recipe := replace(recipe, start=file_checksum(start / MODEL))).start:
+        raise InputError(f"Expected the folder of a reader after --start; {start} has no {MODEL}.")
     train, dev = gather(shared, files, work, recipe.seed, progress)
     base = packaged_model()
-    trainer = Trainer(base, open_tokenizer(base / TOKENIZER, TRAINED_TOKENS), train, dev, recipe, work, resume=resume)
+    tokenizer = open_tokenizer(base / TOKENIZER, TRAINED_TOKENS)
+    trainer = Trainer(base, tokenizer, train, dev, recipe, work, start=start, resume=resume)
     advance = progress("Training", trainer.batches * recipe.epochs)
     advance(trainer.progress.epoch * trainer.batches + trainer.progress.batch)
     trainer.run(lambda: advance(1), lambda _: None)

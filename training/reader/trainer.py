@@ -5,7 +5,7 @@ Loss of a question, over its right passage and a few mined wrong ones: the right
 on its own, and the cross-entropy of the answer's first and last token (Devlin et al.: BERT, 2019), which in a wrong passage is [CLS].
 
 A checkpoint is written every five minutes; `--resume` goes on from it with the same batches. After each epoch the held-out questions
-decide whether it was the best one so far.
+decide whether it was the best one so far. A training that starts from a reader judges that one first, and may keep it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from retrieval.pairs import Pair, encode_pair
 from retrieval.reader_network import ReaderModel
 from training import checkpoints
 from training.reader.data import Example
-from training.reader.network import pad
+from training.reader.network import opened, pad
 
 if TYPE_CHECKING:
     from training.reader.run import Recipe
@@ -75,12 +75,13 @@ class Trainer:
         work: Path,
         *,
         resume: bool,
+        start: Path | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(os.cpu_count() or 1)  # the search has set it to one
         self.recipe, self.work = recipe, work
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = ReaderModel(base).to(self.device)
+        self.model = (opened(start, base) if start else ReaderModel(base)).to(self.device)
         self._tokenizer, self._train, self._dev = tokenizer, list(train), list(dev)
         self.data = data_hash([*train, *dev])
         self.progress = Progress()
@@ -99,15 +100,11 @@ class Trainer:
     def run(self, step: Callable[[], None], epoch_done: Callable[[dict[str, float]], None]) -> None:
         """Train to the end, then keep the best epoch's weights. `step` is called after each batch. Interrupted, it leaves a checkpoint."""
         try:
+            if self.recipe.start and not self.progress.log:
+                self._judged(0)
             while self.progress.epoch < self.recipe.epochs:
                 self._epoch(step)
-                numbers = self.judge()
-                self.progress.log.append({"epoch": self.progress.epoch + 1, **numbers})
-                self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0
-                if numbers["score"] > self.progress.best:
-                    self.progress.best = numbers["score"]
-                    self._save(BEST)
-                self._save()
+                self._judged(self.progress.epoch + 1)
                 epoch_done(self.progress.log[-1])
         except KeyboardInterrupt:
             self._save()
@@ -131,6 +128,15 @@ class Trainer:
                     em, f1, spans = em + (said in meant), f1 + max(_overlap(said, m) for m in meant), spans + 1
         numbers = {"r@1": first / max(1, len(self._dev)), "em": em / max(1, spans), "f1": f1 / max(1, spans)}
         return numbers | {"score": numbers["r@1"] + numbers["f1"]}
+
+    def _judged(self, epoch: int) -> None:
+        numbers = self.judge()
+        self.progress.log.append({"epoch": epoch, **numbers})
+        self.progress.epoch, self.progress.batch = epoch, 0
+        if numbers["score"] > self.progress.best:
+            self.progress.best = numbers["score"]
+            self._save(BEST)
+        self._save()
 
     def _epoch(self, step: Callable[[], None]) -> None:
         self.model.train()

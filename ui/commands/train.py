@@ -42,6 +42,9 @@ def reader(
     text: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Text without questions, of the form of --corpus: it asks for its own sentences.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A reader to train further, such as artifacts/reader; else a new one is trained.")
+    ] = None,
     output: Annotated[Path | None, typer.Option(metavar="DIR", help="Where the reader goes; artifacts/reader, where it is used.")] = None,
     epochs: Annotated[int, typer.Option(min=1, help="Over all questions.")] = 2,
     questions: Annotated[int, typer.Option(min=1, help="In a batch.")] = 8,
@@ -72,7 +75,7 @@ def reader(
         if not ranking:
             work = shared.settings.home / "training" / "reader"
             files = recipe.Files(corpus, qrels, dev, text)
-            network, numbers = recipe.train_reader(shared, files, settings, folder, work, resume=resume, progress=show)
+            network, numbers = recipe.train_reader(shared, files, settings, folder, work, start=start, resume=resume, progress=show)
             _tell("Held-out questions", network, str(folder))
         else:
             numbers = recipe.fit_ranking(shared, folder, show)

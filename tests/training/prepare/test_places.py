@@ -45,6 +45,18 @@ def test_a_document_answers_to_its_path_and_its_passages(corpus, name):
     assert place.passage == TIME
 
 
+def test_of_all_that_is_found_the_first_that_says_it_word_for_word(minilm):
+    like = Passage("brewing#3", "Tea", "How long does green tea steep? Minutes: two or so, says one. Green tea steeps long.", "", "other")
+    found = Corpus([like, TIME], lambda: assemble([like, TIME], minilm), minilm)
+    asked = row("a:1", "How long does green tea steep?", "two minutes")
+    first = found.index.search(f"{asked.question} {asked.answer}", minilm.encode([f"{asked.question} {asked.answer}"])[0], 2)[0]
+    assert first.passage == like, "it has all the words"
+    assert locate(asked, found)[1] == Place(TIME, "Green tea steeps for two minutes.", "answer")
+    assert locate(replace(asked, answer="minutes: two or so"), found)[1].how == "answer"
+    alone = Corpus([like], lambda: assemble([like], minilm), minilm)
+    assert locate(asked, alone)[1].how == "words"
+
+
 def test_a_row_without_a_document_is_searched_for(corpus):
     asked = row("a:1", "Which plant does tea come from?", "From Camellia sinensis.")
     found, place, findings = locate(asked, corpus)

@@ -103,7 +103,23 @@ def test_all_sources_together(tiny, files, tmp_path):
 def test_a_question_on_a_passage_that_is_not_there(files):
     files.qrels.write_text(files.qrels.read_text().replace("p1", "p9"))
     with pytest.raises(InputError, match="no passage 'p9'"):
-        read_files(files.corpus, files.qrels)
+        read_files(files.corpus, files.qrels, "train")
+
+
+def test_only_the_questions_of_the_split_are_read(files):
+    question = json.loads(files.qrels.read_text())
+    rows = [
+        question,
+        question | {"qid": "2", "split": "train"},
+        question | {"qid": "3", "split": "dev"},
+        question | {"qid": "4", "split": ""},
+    ]
+    files.qrels.write_text("\n".join(map(json.dumps, rows)))
+    assert [q.id for q in read_files(files.corpus, files.qrels, "train")[1]] == ["1", "2", "4"]
+    assert [q.id for q in read_files(files.corpus, files.qrels, "dev")[1]] == ["1", "3", "4"]
+    files.qrels.write_text(json.dumps(rows[2]))
+    with pytest.raises(InputError, match=r"q\.jsonl: expected questions of the split 'train'; all lines name another one\."):
+        read_files(files.corpus, files.qrels, "train")
 
 
 def test_a_full_disk_leaves_the_reader_that_was_there(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from retrieval.pairs import encode_pair
 from retrieval.reader import Reader
 from retrieval.tokens import open_tokenizer
 from training.reader.data import Example
-from training.reader.network import export
+from training.reader.network import export, opened
 from training.reader.run import Recipe
 from training.reader.trainer import BEST, CHECKPOINT, Trainer, _tokens
 
@@ -54,8 +54,10 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def trainer(base: Path, work: Path, recipe: Recipe = RECIPE, *, resume: bool = False, rows: list[Example] = EXAMPLES) -> Trainer:
-    return Trainer(base, open_tokenizer(TOKENIZER), rows, rows, recipe, work, resume=resume)
+def trainer(
+    base: Path, work: Path, recipe: Recipe = RECIPE, *, resume: bool = False, rows: list[Example] = EXAMPLES, start: Path | None = None
+) -> Trainer:
+    return Trainer(base, open_tokenizer(TOKENIZER), rows, rows, recipe, work, resume=resume, start=start)
 
 
 def stop_at(n: int):
@@ -105,6 +107,27 @@ def test_a_stopped_training_ends_like_one_that_was_not(tiny, tmp_path):
     assert second.progress.log == whole.progress.log
     one, other = load_file(tmp_path / "whole" / BEST), load_file(tmp_path / "parts" / BEST)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_a_reader_is_trained_further_and_kept_where_it_gets_no_better(tiny, tmp_path):
+    first = trainer(tiny, tmp_path / "first")
+    first.run(lambda: None, lambda _: None)
+    export(first.model, tmp_path / "model.onnx")
+    recipe = replace(RECIPE, start="its checksum", rate=0.0, epochs=1)
+    again = trainer(tiny, tmp_path / "again", recipe, start=tmp_path)
+    again.run(lambda: None, lambda _: None)
+    kept = again.progress.log
+    assert [numbers["epoch"] for numbers in kept] == [0], "nothing is learnt at a rate of 0"
+    assert kept[0]["em"] == pytest.approx(first.progress.log[-1]["em"], abs=0.2), "it starts from what the first had learnt, in int8"
+    assert kept[0]["em"] > 0.6
+    weights = opened(tmp_path, tiny).state_dict()
+    assert all(torch.equal(weights[name], value.cpu()) for name, value in again.model.state_dict().items())
+
+
+def test_a_folder_without_a_reader_is_no_start(tiny, tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no network")
+    with pytest.raises(InputError, match=r"Expected a reader in .*; its model\.onnx cannot be opened: "):
+        trainer(tiny, tmp_path / "work", start=tmp_path)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tiny, tmp_path):
