@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -27,14 +28,14 @@ def export(target: Path, precision: str, model: Path) -> None:
         (small if precision == "int8" else raw).replace(target)
 
 
-def to_int8(raw: Path, small: Path) -> None:
-    """Quantise the weights per channel, the activations as they come."""
+def to_int8(raw: Path, small: Path, floats: Sequence[str] = ()) -> None:
+    """Quantise the weights per channel, the activations as they come. `floats`: names of nodes that stay as they are."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # It advises a step that changes nothing for these models.
     logging.disable(logging.WARNING)
     try:
-        quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
+        quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=[*floats])
     finally:
         logging.disable(logging.NOTSET)
 
