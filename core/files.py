@@ -73,17 +73,20 @@ def check_unedited(folder: Path, names: Iterable[str], manifest: str) -> None:
     known = [sums for one in manifests(folder / manifest) if isinstance(sums := one.get("sha256"), dict)]
     for name in (*names, manifest):
         path = folder / name
-        if path.exists() and not (known if name == manifest else any(sums.get(name) == file_checksum(path) for sums in known)):
+        if path.exists() and not (known if name == manifest else _is_one_of(path, [str(sums.get(name)) for sums in known])):
             raise InputError(f"{path} was edited, or not made here: it is not overwritten. Choose another folder: --output DIR")
 
 
+def _is_one_of(path: Path, known: Sequence[str]) -> bool:
+    with suppress(OSError):
+        return file_checksum(path) in known
+    return False
+
+
 def file_checksum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal; empty where it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return ""
+    """SHA-256 of a file, in hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_replaceable(folder: Path, key: str, named: str = "about.json", ours: Sequence[str] = ("README.md",)) -> None:

@@ -27,7 +27,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from core.errors import DocumentError, IndexFault
-from core.files import write_json
+from core.files import file_checksum, write_json
 from core.types import Hit, Passage
 from retrieval.embedding import Encode
 from retrieval.encoder import Encoder, Vectors
@@ -193,7 +193,7 @@ def _write(index: Index, folder: Path, fresh: Path) -> None:
         index.vectors.save(fresh / "vectors.faiss")
         np.save(fresh / "rows.npy", index.rows)
         index.lexical.save(fresh / "bm25")
-        checksums = {p.relative_to(fresh).as_posix(): _checksum(p) for p in sorted(fresh.rglob("*")) if p.is_file()}
+        checksums = {p.relative_to(fresh).as_posix(): file_checksum(p) for p in sorted(fresh.rglob("*")) if p.is_file()}
         (folder / "manifest.json").unlink(missing_ok=True)
         (folder / "bm25").mkdir(exist_ok=True)
         for name in checksums:
@@ -248,7 +248,7 @@ def broken_files(folder: Path, manifest: Manifest, *, whole: bool = False) -> li
         path = folder / name
         if not path.is_file():
             return True
-        return (whole or path.stat().st_size <= _CHECKED_WHOLE) and _checksum(path) != expected
+        return (whole or path.stat().st_size <= _CHECKED_WHOLE) and file_checksum(path) != expected
 
     return [name for name, expected in manifest.checksums.items() if broken(name, expected)]
 
@@ -268,8 +268,3 @@ def corpus_hash(files: Sequence[Path], extra: str = "") -> str:
             raise DocumentError(f"{path} cannot be read: {error.strerror}. Mend it, or move it out of the corpus.") from None
         digest.update(b"%s\0%d\0" % (os.fsencode(path.relative_to(root)), len(content)) + content)
     return digest.hexdigest()[:16]
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

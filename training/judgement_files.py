@@ -15,6 +15,7 @@ from core.files import write_files
 from core.text import has_lone_surrogate, loads
 from graph.difficulty import ROUTE_TO_SUPERIOR
 from training.judgements import TIES, WINNERS, Judgement, Models, Question, WinRate
+from training.parquet import parquet_rows
 
 COLUMNS = ("question_id", "model_a", "model_b", "winner", "conversation_a", "turn")
 FORM = "the columns question_id, model_a, model_b, winner, conversation_a and turn"
@@ -124,22 +125,11 @@ def _read_csv(path: Path) -> Iterator[Raw]:
             raise InputError(f"{path}: expected CSV with {FORM}: {error}.") from None
 
 
-def _read_parquet(path: Path) -> Iterator[Raw]:
-    try:
-        from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
-    except ImportError:
-        raise InputError(f"{path}: reading Parquet needs pyarrow. Run: pip install pyarrow, or convert the file to JSONL.") from None
-    try:
-        yield from enumerate(parquet.read_table(path).to_pylist(), 1)
-    except ArrowException as error:
-        raise InputError(f"{path}: expected Parquet with {FORM}: {str(error).splitlines()[0]}") from None
-
-
 READERS: dict[str, Callable[[Path], Iterator[Raw]]] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".csv": _read_csv,
-    ".parquet": _read_parquet,
+    ".parquet": parquet_rows,
 }
 
 

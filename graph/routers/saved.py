@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import IndexFault
+from core.files import file_checksum
 
 FORMAT = 5
 ABOUT, CARD = "about.json", "README.md"
@@ -47,7 +48,7 @@ def write_router(
                 np.save(fresh / f"{name}.npy", array, allow_pickle=False)
             for name, path in (files or {}).items():
                 shutil.copyfile(path, fresh / name)
-            checksums = {path.name: _checksum(path) for path in sorted(fresh.iterdir())}
+            checksums = {path.name: file_checksum(path) for path in sorted(fresh.iterdir())}
             whole = {"format": FORMAT, **about, "checksums": checksums}
             (fresh / ABOUT).write_text(json.dumps(whole, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
             if (card := folder / CARD).exists():
@@ -72,7 +73,7 @@ def read_router(folder: Path, kind: str, encoder_fingerprint: str | None) -> tup
         if encoder_fingerprint not in (None, about["encoder"]):
             raise IndexFault(f"The router in {folder} was made by another encoder. Run: {mend(kind)}")
         names = list(about["checksums"])
-        if about["checksums"] != {name: _checksum(folder / name) for name in names}:
+        if about["checksums"] != {name: file_checksum(folder / name) for name in names}:
             raise ValueError("its files are not those that were saved")
         arrays = {Path(name).stem: np.load(folder / name, mmap_mode="r", allow_pickle=False) for name in names if name.endswith(".npy")}
         return about, arrays
@@ -129,8 +130,3 @@ def size_mb(folder: Path) -> float:
 def data_hash(texts: Sequence[str], labels: Sequence[str]) -> str:
     """Changes whenever an example does."""
     return hashlib.sha256("\0".join([*texts, *labels]).encode()).hexdigest()[:16]
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

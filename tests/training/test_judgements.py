@@ -123,7 +123,7 @@ def test_parquet_reads_alike(file, tmp_path):
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "j.parquet")
     assert read_judgements(tmp_path / "j.parquet") == read_judgements(file)
     (tmp_path / "bad.parquet").write_bytes(b"PAR1")
-    with pytest.raises(InputError, match="expected Parquet"):
+    with pytest.raises(InputError, match="expected a Parquet file"):
         read_judgements(tmp_path / "bad.parquet")
 
 

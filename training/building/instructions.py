@@ -16,6 +16,7 @@ from core.errors import InputError
 from core.text import LONGEST_CELL, has_lone_surrogate, loads
 from core.types import Hit, Passage
 from training.judgement_files import messages
+from training.parquet import parquet_rows
 
 PROMPTS, REFERENCES = ("prompt", "instruction", "question"), ("reference", "answer", "answers")
 """The names under which a field is found; the first one is ours."""
@@ -221,20 +222,6 @@ def _record(line: Callable[[], str], taken: list[str]) -> tuple[list[str], str]:
         return [], f"not CSV: {error}"
 
 
-def _read_parquet(path: Path) -> Iterator[Numbered]:
-    from pyarrow import ArrowException, parquet  # type: ignore[import-untyped]
-
-    try:
-        n = 0
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches(1_000):
-                for row in batch.to_pylist():
-                    n += 1
-                    yield n, row
-    except ArrowException as error:
-        raise InputError(f"{path}: expected a Parquet file: {str(error).splitlines()[0]}") from None
-
-
 def _read_hub(source: str) -> Iterator[Numbered]:
     name, _, split = source.partition("@")
     try:
@@ -251,4 +238,4 @@ def _read_hub(source: str) -> Iterator[Numbered]:
         ) from None
 
 
-READERS: dict[str, Callable[[Path], Iterator[Numbered]]] = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+READERS: dict[str, Callable[[Path], Iterator[Numbered]]] = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": parquet_rows}

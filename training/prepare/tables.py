@@ -12,6 +12,7 @@ from typing import Any
 
 from core.errors import InputError
 from core.text import LONGEST_CELL, csv_separator, loads
+from training.parquet import parquet_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +103,7 @@ def _read_jsonl(path: Path, data: bytes) -> Table:
 
 
 def _read_parquet(path: Path, data: bytes) -> Table:
-    try:
-        from pyarrow import ArrowException, BufferReader, parquet  # type: ignore[import-untyped]
-    except ImportError:
-        raise InputError(f"{path}: reading Parquet needs pyarrow. Run: pip install pyarrow, or convert the file to CSV.") from None
-    try:
-        return Table(list(enumerate(parquet.read_table(BufferReader(data)).to_pylist(), 1)))
-    except (ArrowException, OSError) as error:
-        raise InputError(f"{path}: expected Parquet: {str(error).splitlines()[0].rstrip('.')}.") from None
+    return Table(list(parquet_rows(path, data)))
 
 
 READERS: dict[str, Callable[[Path, bytes], Table]] = {

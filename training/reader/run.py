@@ -109,8 +109,10 @@ def train_reader(
     from training.reader.network import export
     from training.reader.trainer import Trainer
 
-    if start and not (recipe := replace(recipe, start=file_checksum(start / MODEL))).start:
-        raise InputError(f"Expected the folder of a reader after --start; {start} has no {MODEL}.")
+    if start:
+        if not (start / MODEL).is_file():
+            raise InputError(f"Expected the folder of a reader after --start; {start} has no {MODEL}.")
+        recipe = replace(recipe, start=file_checksum(start / MODEL))
     train, dev = gather(shared, files, work, recipe.seed, progress)
     base = packaged_model()
     tokenizer = open_tokenizer(base / TOKENIZER, TRAINED_TOKENS)

@@ -67,7 +67,7 @@ def test_lines_that_hold_no_row_are_named(tmp_path):
         ("q.csv", b'question,answer\nHow?,So.\nWhy?,"So.\nWhen?,Now.\n', "line 3: expected CSV: unexpected end of data."),
         ("q.csv", b"answer,,,answer\nSo.,,,No.\n", "line 1: expected each column once; 'answer' heads two. Rename one."),
         ("q.jsonl", b"not json\n", "line 1: expected a JSON object: Expecting value"),
-        ("q.parquet", b"PAR1 and no more", "expected Parquet: "),
+        ("q.parquet", b"PAR1 and no more", "expected a Parquet file: "),
     ],
 )
 def test_files_that_cannot_be_used(tmp_path, name, content, line):
