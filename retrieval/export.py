@@ -9,7 +9,6 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -28,14 +27,14 @@ def export(target: Path, precision: str, model: Path) -> None:
         (small if precision == "int8" else raw).replace(target)
 
 
-def to_int8(raw: Path, small: Path, floats: Sequence[str] = ()) -> None:
-    """Quantise the weights per channel, the activations as they come. `floats`: names of nodes that stay as they are."""
+def to_int8(raw: Path, small: Path) -> None:
+    """Quantise the weights per channel, the activations as they come."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     # It advises a step that changes nothing for these models.
     logging.disable(logging.WARNING)
     try:
-        quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True, nodes_to_exclude=[*floats])
+        quantize_dynamic(raw, small, weight_type=QuantType.QInt8, per_channel=True)
     finally:
         logging.disable(logging.NOTSET)
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_UNNAMED = "onnx::"
 Weights = dict[str, NDArray[np.float32]]
 
 
@@ -70,15 +69,15 @@ def float_weights(model: Path) -> Weights:
     given = {one.name: to_array(one) for one in graph.initializer}
     found: Weights = {}
     for name, values in given.items():
-        if name.endswith(("_scale", "_zero_point")):
-            continue
-        base = name.removesuffix("_quantized")
-        if base != name:
-            values = (values.astype(np.float32) - given[f"{base}_zero_point"].astype(np.float32)) * given[f"{base}_scale"]
-        if base.startswith("encoder.embeddings.") or (base == name and not name.startswith(_UNNAMED)):
-            found[base] = values.copy()
-        else:
-            found[_bias_after(graph, name).removesuffix("bias") + "weight"] = values.T.copy()
+        base, _, kind = name.rpartition("_")
+        if kind == "quantized":
+            weight = (values.astype(np.float32) - given[f"{base}_zero_point"].astype(np.float32)) * given[f"{base}_scale"]
+            if base.startswith("encoder.embeddings."):
+                found[base] = weight
+            else:
+                found[_bias_after(graph, name).removesuffix("bias") + "weight"] = weight.T.copy()
+        elif not name.endswith(("_scale", "_zero_point")):
+            found[name] = values.copy()
     return found
 
 

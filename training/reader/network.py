@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
-import onnx
 import torch
 
 from core.errors import InputError
@@ -71,15 +70,5 @@ def export(model: ReaderModel, target: Path) -> None:
             opset_version=17,
             dynamo=False,
         )
-        to_int8(raw, small, wide_products(raw))
+        to_int8(raw, small)
         small.replace(target)
-
-
-def wide_products(raw: Path) -> list[str]:
-    """Names of the products at the end of the feed-forward layers.
-
-    A few of their activations are very large (Dettmers et al.: LLM.int8(), 2022): in 8 bits, all others lose what tells where an answer
-    begins and ends.
-    """
-    names = (node.name for node in onnx.load(raw, load_external_data=False).graph.node)
-    return [name for name in names if name.endswith("/output/dense/MatMul") and "/attention/" not in name]

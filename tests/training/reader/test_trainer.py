@@ -121,8 +121,6 @@ def test_a_reader_is_trained_further_and_kept_where_it_gets_no_better(tiny, tmp_
     assert kept[0]["em"] == pytest.approx(first.progress.log[-1]["em"], abs=0.2), "it starts from what the first had learnt, in int8"
     assert kept[0]["em"] > 0.6
     weights = opened(tmp_path, tiny).state_dict()
-    wide = "encoder.encoder.layer.0.output.dense.weight"
-    assert torch.equal(weights[wide], first.model.state_dict()[wide].cpu()), "the wide products stay in floats"
     assert all(torch.equal(weights[name], value.cpu()) for name, value in again.model.state_dict().items())
 
 
