@@ -130,5 +130,5 @@ def read_queries(path: Path, mapping: Mapped | None, known: set[str], *, with_an
             query = Query(before.id, before.question, before.passages | query.passages, [*before.answers, *answers])
         found[query.id] = query
     if not found:
-        raise InputError(f"{path}: expected questions of the split {split!r}; all lines name another one.")
+        raise InputError(f"{path}: expected questions of the split {split!r}, or without a split; all lines name another one.")
     return list(found.values())

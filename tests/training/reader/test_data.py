@@ -118,7 +118,7 @@ def test_only_the_questions_of_the_split_are_read(files):
     assert [q.id for q in read_files(files.corpus, files.qrels, "train")[1]] == ["1", "2", "4"]
     assert [q.id for q in read_files(files.corpus, files.qrels, "dev")[1]] == ["1", "3", "4"]
     files.qrels.write_text(json.dumps(rows[2]))
-    with pytest.raises(InputError, match=r"q\.jsonl: expected questions of the split 'train'; all lines name another one\."):
+    with pytest.raises(InputError, match=r"of the split 'train', or without a split; all lines name another one\."):
         read_files(files.corpus, files.qrels, "train")
 
 
