@@ -17,6 +17,7 @@ from dotenv import dotenv_values
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from core.errors import InputError
+from core.faults import faults
 
 ROOT = Path(__file__).resolve().parent.parent
 """The checkout, or the folder that Switchyard is installed in."""
@@ -140,9 +141,7 @@ def load_settings(environ: Mapping[str, str] | None = None, folder: Path | None 
     try:
         return Settings(**values)
     except ValidationError as error:
-        first = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise InputError(f"Setting {where!r}: {first['msg']}. See .env.example for what can be set.") from None
+        raise InputError(f"Setting {faults(error, values=False)}. See .env.example for what can be set.") from None
 
 
 @cache
@@ -176,5 +175,5 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if "keys" in values or "qdrant_api_key" in values:
         raise InputError(f"{path} holds keys: put them into the environment or .env instead.")
     if "home" in values:
-        raise InputError(f"Setting 'home': {path} lies in that very folder. Set SWITCHYARD_HOME instead.")
+        raise InputError(f"Setting home: {path} lies in that very folder. Set SWITCHYARD_HOME instead.")
     return values

@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import DocumentError, InputError, UnknownNameError
+from core.faults import faults
 from core.settings import ExpertModels
 from core.types import OUT_OF_SCOPE
 from retrieval.loaders import corpus_files
@@ -137,8 +138,7 @@ def load_expert(folder: Path) -> Expert:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: expected readable TOML: {error}. {EXAMPLE}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"{path}: {'.'.join(str(p) for p in first['loc'])}: {first['msg']}. {EXAMPLE}") from None
+        raise InputError(f"{path}: {faults(error)}. {EXAMPLE}") from None
     check_name(card.name)
     if card.name != folder.name:
         raise InputError(f"{path}: expected name = {folder.name!r} (the folder's); found {card.name!r}.")

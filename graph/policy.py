@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from core.errors import InputError
+from core.faults import faults
 from core.types import OUT_OF_SCOPE
 
 MEND = "Mend it; without a policy.toml of your own the shipped one applies."
@@ -56,7 +57,6 @@ def load_policy(home: Path, artifacts: Path) -> Policy:
     try:
         return Policy(**tomllib.loads(path.read_text(encoding="utf-8")))
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InputError(f"{path}: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}. {MEND}") from None
+        raise InputError(f"{path}: {faults(error)}. {MEND}") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise InputError(f"{path}: expected readable TOML: {error}. {MEND}") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
 from core.errors import InputError
+from core.faults import faults
 
 _SHIPPED = Path(__file__).with_name("prices.toml")
 CHARS_A_TOKEN, MILLION = 4, 1_000_000
@@ -99,9 +100,7 @@ def read_prices(path: Path) -> PriceList:
         prices = {spec: Price.model_validate(entry.price) for spec, entry in listed.items() if entry.price or entry.vision is None}
         return PriceList(as_of, prices, {spec: entry.vision for spec, entry in listed.items() if entry.vision is not None})
     except ValidationError as error:
-        problem = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "an entry"
         raise InputError(
-            f'{path}: {where}: {problem["msg"]}. Expected ["provider:name"] with input and output in USD per 1 M tokens, '
+            f'{path}: {faults(error)}. Expected ["provider:name"] with input and output in USD per 1 M tokens, '
             "vision = true or false, or all three."
         ) from None

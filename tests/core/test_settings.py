@@ -79,7 +79,7 @@ def test_keys_are_never_shown(provider):
 def test_an_error_does_not_show_the_keys_either():
     with pytest.raises(InputError) as caught:
         load_settings({"OPENAI_API_KEY": SECRET, "DATABASE_URL": SECRET, "SWITCHYARD_MODEL_RETRIES": "many"})
-    assert str(caught.value).startswith("Setting 'model_retries': ")
+    assert str(caught.value).startswith("Setting model_retries ")
     assert SECRET not in str(caught.value) + repr(caught.value)
     assert caught.value.__cause__ is None and caught.value.__suppress_context__
 
@@ -97,7 +97,7 @@ def test_an_error_does_not_show_the_keys_either():
     ],
 )
 def test_a_bad_value_is_named(variable, value, field):
-    with pytest.raises(InputError, match=f"^Setting '{field}': .*See .env.example") as caught:
+    with pytest.raises(InputError, match=rf"^Setting {field}\b.*See .env.example") as caught:
         load_settings({variable: value})
     assert "\n" not in str(caught.value)
 
@@ -108,11 +108,11 @@ def test_a_bad_value_is_named(variable, value, field):
         ("inferior = ", "is not valid TOML"),
         ('[keys]\nopenai = "sk-very-secret-0123456789"\n', "holds keys: put them into the environment or .env"),
         ('qdrant_api_key = "sk-very-secret-0123456789"\n', "holds keys: put them into the environment or .env"),
-        ('inferiour = "local:reader"\n', "Setting 'inferiour': Extra inputs are not permitted"),
-        ("[expert.tea]\nmodel = 3\n", "Setting 'expert.tea.model'"),
-        ('base_urls = "http://a"\n', "Setting 'base_urls': "),
-        ('home = "elsewhere"\n', "Setting 'home': .*SWITCHYARD_HOME"),
-        ('OPENAI_API_KEY = "sk-very-secret-0123456789"\n', "Setting 'OPENAI_API_KEY'"),
+        ('inferiour = "local:reader"\n', "Setting inferiour is not known here"),
+        ("[expert.tea]\nmodel = 3\n", "Setting expert.tea.model is not known here"),
+        ('base_urls = "http://a"\n', "Setting base_urls "),
+        ('home = "elsewhere"\n', "Setting home: .*SWITCHYARD_HOME"),
+        ('OPENAI_API_KEY = "sk-very-secret-0123456789"\n', "Setting OPENAI_API_KEY is not known here"),
     ],
 )
 def test_a_bad_toml_is_one_line(home, toml, said):
@@ -152,7 +152,7 @@ def test_what_a_dotenv_says_to_the_libraries_of_tracing_reaches_them(tmp_path, m
 @pytest.mark.parametrize("form", ["text", "json", "off"])
 def test_the_log_has_one_of_three_forms(form, tmp_path):
     assert load_settings({"SWITCHYARD_LOG": form}, tmp_path).log == form
-    with pytest.raises(InputError, match=r"^Setting 'log': Input should be 'text', 'json' or 'off'"):
+    with pytest.raises(InputError, match=r"^Setting log should be 'text', 'json' or 'off'"):
         load_settings({"SWITCHYARD_LOG": "loud"}, tmp_path)
 
 

@@ -46,7 +46,7 @@ def test_the_users_policy_wins_and_says_what_is_wrong(table: Make) -> None:
     write_policy(home, {"accept_at": 0.9})
     assert load_policy(home, artifacts).accept_at == 0.9
     write_policy(home, {"retry_at": 2})
-    with refused(InputError, r".*policy\.toml: retry_at: Input should be less than or equal to 1\. Mend it; .*"):
+    with refused(InputError, r".*policy\.toml: retry_at should be less than or equal to 1; got 2\. Mend it; .*"):
         load_policy(home, artifacts)
     (home / "policy.toml").write_bytes(b"\xff")
     with refused(InputError, r".*policy\.toml: expected readable TOML: .*"):

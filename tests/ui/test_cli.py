@@ -79,7 +79,7 @@ def test_a_wrong_setting_is_one_line(switchyard, monkeypatch):
     monkeypatch.setenv("SWITCHYARD_MODEL_RETRIES", "many")
     result = switchyard("ask", "How is honey made?")
     assert result.status == 2
-    assert result.err.startswith("Error: Setting 'model_retries':")
+    assert result.err.startswith("Error: Setting model_retries")
     assert result.err.count("\n") == 1
 
 

@@ -206,7 +206,7 @@ def test_doctor_says_which_setting_is_wrong(switchyard, monkeypatch):
     monkeypatch.setenv("SWITCHYARD_MODEL_RETRIES", "many")
     status, ok, found = doctor(switchyard)
     assert (status, ok) == (1, False)
-    assert found["settings", "settings"]["detail"].startswith("Setting 'model_retries'")
+    assert found["settings", "settings"]["detail"].startswith("Setting model_retries")
 
 
 def test_the_chat_is_served_on_this_machine_only(tiny_settings):
