@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from retrieval.reader_network import ReaderModel
 
 Weights = dict[str, NDArray[np.float32]]
 
@@ -38,12 +41,7 @@ class TorchReader:
     """
 
     def __init__(self, model: Path, base: Path, device: str = "cuda") -> None:
-        import torch
-
-        from retrieval.reader_network import ReaderModel
-
-        network = ReaderModel(base)
-        network.load_state_dict({name: torch.from_numpy(weight) for name, weight in float_weights(model).items()})
+        network = float_network(model, base)
         network.encoder.bfloat16()
         self._network = network.to(device).eval()
         self._device = device
@@ -55,6 +53,17 @@ class TorchReader:
         with torch.inference_mode():
             found = self._network(**{name: torch.from_numpy(ids).to(self._device) for name, ids in feed.items()})
         return [scores.float().cpu().numpy() for scores in found]
+
+
+def float_network(model: Path, base: Path) -> ReaderModel:
+    """The reader's network in torch with the weights of its int8 file; see `TorchReader`."""
+    import torch
+
+    from retrieval.reader_network import ReaderModel
+
+    network = ReaderModel(base)
+    network.load_state_dict({name: torch.from_numpy(weight) for name, weight in float_weights(model).items()})
+    return network
 
 
 def float_weights(model: Path) -> Weights:

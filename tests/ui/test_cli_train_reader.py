@@ -14,7 +14,7 @@ import pytest
         (["--ranking", "--output", "file/reader"], "Cannot write to file/reader"),
         (["--output", "."], "Expected a new folder, or one that an earlier training wrote; . holds something else."),
         (["--rate", "inf"], "Expected --rate to be a number such as 1e-4; got inf."),
-        (["--start", "."], "Expected the folder of a reader after --start; . has no model.onnx."),
+        (["--start", "."], "Expected a reader in .; its model.onnx cannot be opened: "),
         (["--ranking", "--epochs", "2", "--resume"], "--ranking trains no network and takes --output only; got --epochs, --resume."),
         (["--text", "file"], 'file, line 1: expected {"_id","title","text"}; \'_id\' is missing. Mend the line, or name the field so'),
         (["--corpus", "c.jsonl", "--qrels", "none.jsonl"], "Expected a JSONL file at none.jsonl"),

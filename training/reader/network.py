@@ -13,7 +13,7 @@ import torch
 
 from core.errors import InputError
 from retrieval.export import to_int8
-from retrieval.gpu import float_weights
+from retrieval.gpu import float_network
 from retrieval.pairs import Pair
 from retrieval.reader import MODEL
 from retrieval.reader_network import ReaderModel
@@ -43,13 +43,10 @@ def pad(pairs: Sequence[Pair], device: torch.device | str = "cpu") -> Batch:
 def opened(reader: Path, base: Path) -> ReaderModel:
     """The network in the folder `reader`, to be trained further. `base`: see `ReaderModel`. Raises InputError."""
     try:
-        weights = float_weights(reader / MODEL)
-        model = ReaderModel(base)
-        model.load_state_dict({name: torch.from_numpy(weight) for name, weight in weights.items()})
+        return float_network(reader / MODEL, base)
     except Exception as error:  # the libraries' errors share no base class
         reason = str(error).splitlines()[0].rstrip(".")
-        raise InputError(f"Expected a reader in {reader}; its {MODEL} cannot be opened: {reason}") from None
-    return model
+        raise InputError(f"Expected a reader in {reader}; its {MODEL} cannot be opened: {reason}.") from None
 
 
 def export(model: ReaderModel, target: Path) -> None:

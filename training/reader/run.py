@@ -106,17 +106,15 @@ def train_reader(
     start: folder of a reader to train further. Raises InputError for files, a reader or a checkpoint that cannot be used, SwitchyardError
     for a full disk or a full GPU.
     """
-    from training.reader.network import export
+    from training.reader.network import export, opened
     from training.reader.trainer import Trainer
 
-    if start:
-        if not (start / MODEL).is_file():
-            raise InputError(f"Expected the folder of a reader after --start; {start} has no {MODEL}.")
-        recipe = replace(recipe, start=file_checksum(start / MODEL))
-    train, dev = gather(shared, files, work, recipe.seed, progress)
     base = packaged_model()
+    network = opened(start, base) if start else None  # before the mining, which takes minutes
+    recipe = replace(recipe, start=file_checksum(start / MODEL)) if start else recipe
+    train, dev = gather(shared, files, work, recipe.seed, progress)
     tokenizer = open_tokenizer(base / TOKENIZER, TRAINED_TOKENS)
-    trainer = Trainer(base, tokenizer, train, dev, recipe, work, start=start, resume=resume)
+    trainer = Trainer(base, tokenizer, train, dev, recipe, work, start=network, resume=resume)
     advance = progress("Training", trainer.batches * recipe.epochs)
     advance(trainer.progress.epoch * trainer.batches + trainer.progress.batch)
     trainer.run(lambda: advance(1), lambda _: None)

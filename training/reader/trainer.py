@@ -29,7 +29,7 @@ from retrieval.pairs import Pair, encode_pair
 from retrieval.reader_network import ReaderModel
 from training import checkpoints
 from training.reader.data import Example
-from training.reader.network import opened, pad
+from training.reader.network import pad
 
 if TYPE_CHECKING:
     from training.reader.run import Recipe
@@ -63,7 +63,10 @@ class _Row:
 
 
 class Trainer:
-    """One training in the folder `work`, where checkpoints go. Raises InputError for a checkpoint of another training."""
+    """One training in the folder `work`, where checkpoints go: of the network `start`, or of a new one on `base`.
+
+    Raises InputError for a checkpoint of another training.
+    """
 
     def __init__(
         self,
@@ -75,13 +78,13 @@ class Trainer:
         work: Path,
         *,
         resume: bool,
-        start: Path | None = None,
+        start: ReaderModel | None = None,
     ) -> None:
         torch.manual_seed(recipe.seed)
         torch.set_num_threads(os.cpu_count() or 1)  # the search has set it to one
         self.recipe, self.work = recipe, work
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model = (opened(start, base) if start else ReaderModel(base)).to(self.device)
+        self.model = (start or ReaderModel(base)).to(self.device)
         self._tokenizer, self._train, self._dev = tokenizer, list(train), list(dev)
         self.data = data_hash([*train, *dev])
         self.progress = Progress()

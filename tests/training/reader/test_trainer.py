@@ -13,6 +13,7 @@ from core.types import Passage
 from retrieval.encoder import packaged_model
 from retrieval.pairs import encode_pair
 from retrieval.reader import Reader
+from retrieval.reader_network import ReaderModel
 from retrieval.tokens import open_tokenizer
 from training.reader.data import Example
 from training.reader.network import export, opened
@@ -55,7 +56,13 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trainer(
-    base: Path, work: Path, recipe: Recipe = RECIPE, *, resume: bool = False, rows: list[Example] = EXAMPLES, start: Path | None = None
+    base: Path,
+    work: Path,
+    recipe: Recipe = RECIPE,
+    *,
+    resume: bool = False,
+    rows: list[Example] = EXAMPLES,
+    start: ReaderModel | None = None,
 ) -> Trainer:
     return Trainer(base, open_tokenizer(TOKENIZER), rows, rows, recipe, work, resume=resume, start=start)
 
@@ -114,7 +121,7 @@ def test_a_reader_is_trained_further_and_kept_where_it_gets_no_better(tiny, tmp_
     first.run(lambda: None, lambda _: None)
     export(first.model, tmp_path / "model.onnx")
     recipe = replace(RECIPE, start="its checksum", rate=0.0, epochs=1)
-    again = trainer(tiny, tmp_path / "again", recipe, start=tmp_path)
+    again = trainer(tiny, tmp_path / "again", recipe, start=opened(tmp_path, tiny))
     again.run(lambda: None, lambda _: None)
     kept = again.progress.log
     assert [numbers["epoch"] for numbers in kept] == [0], "nothing is learnt at a rate of 0"
@@ -127,7 +134,7 @@ def test_a_reader_is_trained_further_and_kept_where_it_gets_no_better(tiny, tmp_
 def test_a_folder_without_a_reader_is_no_start(tiny, tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no network")
     with pytest.raises(InputError, match=r"Expected a reader in .*; its model\.onnx cannot be opened: "):
-        trainer(tiny, tmp_path / "work", start=tmp_path)
+        opened(tmp_path, tiny)
 
 
 def test_a_checkpoint_of_another_training_is_refused(tiny, tmp_path):
