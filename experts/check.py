@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from core.errors import DocumentError
+from core.errors import DocumentError, InputError
 from core.types import OUT_OF_SCOPE
 from experts.discovery import Expert, out_of_scope
 from retrieval.encoder import Encoder, Vectors
@@ -147,3 +147,13 @@ def _nearest(vectors: Vectors, others: Vectors | None = None) -> Iterator[tuple[
 
 def _above(threshold: float, pairs: Iterable[Pair]) -> list[Pair]:
     return sorted((p for p in pairs if p.similarity > threshold), key=lambda p: -p.similarity)
+
+
+def check_questions(experts: Iterable[Expert], split: str, least: int) -> None:
+    """Raises InputError when all experts together have fewer than `least` different questions in the split."""
+    found = {item.question for expert in experts for item in expert.questions(split)}
+    if len(found) < least:
+        raise InputError(
+            f"Expected {least} or more different questions with the split `{split}` in the experts' questions.csv; found {len(found)}. "
+            "Add some."
+        )

@@ -8,7 +8,7 @@ not learnt from.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,6 @@ from core.errors import InputError
 from core.files import write_json
 from core.types import Tier
 from evaluation.cases import ALTERED, KINDS, Case
-from experts.discovery import Expert
 from graph.confidence import AFTER, BEFORE, EXTRA_AFTER, EXTRA_BEFORE, Confidence, Logistic
 from graph.nodes.expert import search
 from graph.nodes.route import find_route
@@ -40,16 +39,6 @@ HELPS = 0.002
 """An extra signal is weighed when it lowers the cross-validated loss by this, in nats a case: less is chance."""
 SHARES = tuple(n / 20 for n in range(1, 21))
 Floats = NDArray[np.float64]
-
-
-def check_questions(experts: Iterable[Expert], split: str) -> None:
-    """Raises InputError when a split has too few different questions to fit on (`dev`) or to measure on (`test`)."""
-    found, least = {item.question for expert in experts for item in expert.questions(split)}, FOLDS if split == "dev" else 1
-    if len(found) < least:
-        raise InputError(
-            f"Expected {least} or more different questions with the split `{split}` in the experts' questions.csv; found {len(found)}. "
-            "Add some."
-        )
 
 
 def fit(train: Sequence[Case]) -> Confidence:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from html import escape
 from pathlib import Path
 
 import streamlit as st
 
 from core.errors import SwitchyardError
 from ui.chat import state
+from ui.chat.markup import problem
 
 HERE = Path(__file__).parent
 ABOUT = "**Switchyard** answers each question from the documents of the right expert, with citations, and says how sure it is."
@@ -39,7 +39,7 @@ def main() -> None:
     except SwitchyardError as error:
         # Nothing can be asked before this is mended: an expert's card, the settings, or the database.
         with st.container(key="fault"):
-            st.html(f'<div class="sy-problem" role="alert">{escape(str(error))}</div>')
+            st.html(problem(str(error)))
             st.button("Try again", key="fault-retry", icon=":material/refresh:")
 
 

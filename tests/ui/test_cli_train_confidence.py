@@ -59,7 +59,7 @@ def test_what_cannot_be_written_is_said_before_anything_is_answered(run, tiny_se
     (tmp_path / "file").touch()
     point_at(monkeypatch, tiny_settings)
     monkeypatch.setenv(variable, str(tmp_path / "file"))
-    monkeypatch.setattr("training.confidence.check_questions", lambda *_: None)
+    monkeypatch.setattr("experts.check.check_questions", lambda *_: None)
     monkeypatch.setattr("training.thresholds.read_candidates", lambda *_: pytest.fail("read"))
     result = run("train", "confidence", *arguments)
     assert (result.status, result.out) == (2, "")

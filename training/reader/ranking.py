@@ -138,10 +138,15 @@ def _left_out(cases: Sequence[Case], penalty: float, prior: Floats) -> tuple[flo
 
 
 def _direction(cases: Sequence[Case], penalty: float, prior: Floats) -> Floats:
-    """A weight for each feature, shape (len(FEATURES),); the penalty is on the distance to `prior`, in standard deviations of a feature."""
+    """A weight for each feature, shape (len(FEATURES),); the penalty is on the distance to `prior`, in standard deviations of a feature.
+
+    The prior itself where no case has a right sentence.
+    """
     from scipy.optimize import minimize
 
     kept = [c for c in cases if c.right.any()]
+    if not kept:
+        return prior
     rows, right = np.concatenate([c.features for c in kept]), np.concatenate([c.right for c in kept])
     scale = rows.std(axis=0) + 1e-9
     lengths = np.array([len(c.right) for c in kept])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from core.errors import InputError, SwitchyardError
 from core.files import file_checksum
 from core.types import Passage
+from experts.check import check_questions
 from retrieval.encoder import packaged_model
 from retrieval.index import Index, assemble, corpus_hash, load, save
 from retrieval.reader import MODEL, TOKENIZER, WEIGHTS, Reader
@@ -75,6 +76,10 @@ def gather(shared: Services, files: Files, work: Path, seed: int, progress: Prog
     for split in ("train", "dev"):
         advance = progress(f"Mining {split}", sum(len(e.questions(split)) for e in shared.experts.values()))
         own[split] = [x for name, e in shared.experts.items() for x in of_expert(e, shared.index(name), shared.encoder, split, advance)]
+        if not own[split]:
+            raise InputError(
+                f"Expected a `{split}` question whose key fact stands in its document; found none. Run: switchyard expert check"
+            )
     examples = {"train": own["train"] * OWN_TWICE, "dev": own["dev"]}
     if files.corpus:
         index = None
@@ -85,8 +90,6 @@ def gather(shared: Services, files: Files, work: Path, seed: int, progress: Prog
     if files.text:
         index = _index(shared, text, files.text, work, progress)
         train += cloze(index, shared.encoder, seed, progress(f"Mining {files.text.name}", len(text)))
-    if not train or not dev:
-        raise InputError("Expected questions of the splits train and dev in an expert's questions.csv, or --corpus, --qrels and --dev.")
     return without_leaks(train, dev, shared.encoder, progress), dev
 
 
@@ -101,15 +104,17 @@ def train_reader(
     resume: bool,
     progress: Progress,
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Train, fit the ranking, and only then replace the reader in `folder`. Gives the numbers of the best epoch on the held-out questions.
+    """Train, fit the ranking, and only then replace the reader in `folder`.
 
-    start: folder of a reader to train further. Raises InputError for files, a reader or a checkpoint that cannot be used, SwitchyardError
-    for a full disk or a full GPU.
+    Gives the best epoch's numbers on the held-out questions, and the ranking's. start: folder of a reader to train further; where no epoch
+    was better, it is kept, and the best epoch is 0. Raises InputError for files, a reader or a checkpoint that cannot be used,
+    SwitchyardError for a full disk or a full GPU.
     """
     from training.reader.network import export, opened
     from training.reader.trainer import Trainer
 
     base = packaged_model()
+    _check_questions(shared)
     network = opened(start, base) if start else None  # before the mining, which takes minutes
     recipe = replace(recipe, start=file_checksum(start / MODEL)) if start else recipe
     train, dev = gather(shared, files, work, recipe.seed, progress)
@@ -128,7 +133,7 @@ def train_reader(
     numbers = fit_ranking(shared, made, progress)
     put_in_service(made, folder)
     shutil.rmtree(work)
-    return {name: best[name] for name in ("r@1", "em", "f1")}, numbers
+    return {name: best[name] for name in ("epoch", "r@1", "em", "f1")}, numbers
 
 
 def put_in_service(made: Path, folder: Path) -> None:
@@ -146,7 +151,8 @@ def put_in_service(made: Path, folder: Path) -> None:
 
 
 def fit_ranking(shared: Services, folder: Path, progress: Progress) -> dict[str, float]:
-    """Fit the ranking of sentences on top of the network in `folder`, and measure it on `test`."""
+    """Fit the ranking of sentences on top of the network in `folder`, and measure it on `test`. Raises InputError for too few questions."""
+    _check_questions(shared)
     reader = Reader(folder, shared.encoder)
     found: dict[str, list[ranking.Read]] = {}
     for split, by, elsewhere in (("train", None, False), ("dev", reader, False), ("dev", reader, True), ("test", reader, False)):
@@ -157,12 +163,16 @@ def fit_ranking(shared: Services, folder: Path, progress: Progress) -> dict[str,
         found[key] = []
         for name, other in asked:
             found[key] += ranking.read(shared.expert(other), shared.index(other), shared.encoder, by, rows[name], advance)
-    if not found["train"] or not found["dev"]:
-        raise InputError("Expected questions of the splits train and dev in an expert's questions.csv to fit the ranking on.")
     weights, numbers = ranking.fit(found["train"], found["dev"], found["elsewhere"])
     numbers["test"] = ranking.hit_rate(weights, found["test"])
     ranking.write(weights, numbers, "experts/*/questions.csv: fitted on train and dev, measured on test", folder / WEIGHTS)
     return numbers
+
+
+def _check_questions(shared: Services) -> None:
+    """The ranking is fitted last: what it lacks must not be found after an hour of training. Raises InputError."""
+    check_questions(shared.experts.values(), "train", 1)
+    check_questions(shared.experts.values(), "dev", ranking.FOLDS)
 
 
 def _index(shared: Services, passages: Sequence[Passage], source: Path, work: Path, progress: Progress) -> Index:

@@ -115,7 +115,9 @@ class Trainer:
         except torch.cuda.OutOfMemoryError:
             self._save()
             raise SwitchyardError("The GPU is out of memory. Go on with smaller batches: --resume --questions 4") from None
+        log = self.progress.log
         self._load(BEST)
+        self.progress.log = log  # with the epochs after the best
 
     def judge(self) -> dict[str, float]:
         """On the held-out questions: r@1 among the right and the hardest wrong passages, and token F1 and exact match of the span."""

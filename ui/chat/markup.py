@@ -79,6 +79,11 @@ def title(label: str, titles: Titles) -> str:
     return " and ".join(named.get(name, name) for name in label.split(BOTH))
 
 
+def problem(text: str) -> str:
+    """Why there is no answer, or nothing to show."""
+    return f'<div class="sy-problem" role="alert">{escape(text)}</div>'
+
+
 def notices(answer: Answer, *, safety: bool) -> str:
     """The safety notices, or all the others; empty when there is none."""
     chosen = [n["text"] for n in answer["notices"] if (n["kind"] == "safety") is safety]

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from html import escape
 from typing import Any
 
 import streamlit as st
@@ -86,7 +85,7 @@ def _get_ready(shared: Services, titles: markup.Titles, line: Any) -> None:
 
 def _draw_problem(problem: str, key: str, *, final: bool = False) -> None:
     with st.container(key=key, gap="small"):
-        st.html(f'<div class="sy-problem" role="alert">{escape(problem)}</div>')
+        st.html(markup.problem(problem))
         with st.container(horizontal=True, gap="small"):
             if not final:
                 st.button("Try again", key=f"{key}-retry", icon=":material/refresh:", on_click=state.retry)

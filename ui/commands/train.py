@@ -76,7 +76,9 @@ def reader(
             work = shared.settings.home / "training" / "reader"
             files = recipe.Files(corpus, qrels, dev, text)
             network, numbers = recipe.train_reader(shared, files, settings, folder, work, start=start, resume=resume, progress=show)
-            _tell("Held-out questions", network, str(folder))
+            epoch = int(network.pop("epoch"))
+            kept = f"after epoch {epoch} of {epochs}" if epoch else f"no epoch better than {start}, which is kept"
+            _tell(f"Held-out questions, {kept}", network, str(folder))
         else:
             numbers = recipe.fit_ranking(shared, folder, show)
     _tell("A right sentence among the first four", numbers, str(folder / "weights.json"))
@@ -159,6 +161,7 @@ def confidence(
         _thresholds(target or "", delta, check)
         return
     from evaluation.cases import ALTERED, KINDS, Case, cases
+    from experts.check import check_questions
     from graph.services import services
     from training import confidence as recipe
 
@@ -169,7 +172,7 @@ def confidence(
     found: dict[str, list[Case]] = {}
     splits = ("test",) if check else ("dev", "test")
     for split in splits:
-        recipe.check_questions(shared.experts.values(), split)
+        check_questions(shared.experts.values(), split, recipe.FOLDS if split == "dev" else 1)
     with progress() as bar:
         task = bar.add_task("Answering", total=sum(len(e.questions(*splits)) for e in shared.experts.values()))
         for split in splits:

@@ -22,11 +22,6 @@ def head(name: str, explained: str) -> str:
     return f'<div class="lab-head"><h2>{escape(name)}</h2><p>{escape(explained)}</p></div>'
 
 
-def problem(text: str) -> str:
-    """Why there is nothing to show."""
-    return f'<div class="sy-problem" role="alert">{escape(text)}</div>'
-
-
 def decision(found: Plan, policy: Policy, titles: Titles, broken: str = "") -> str:
     """What would be done, in one line, and how far it would go. broken: why what the policy promises holds no longer."""
     by = f'<span class="lab-by">by the {escape(found.route.router)} router</span>'

@@ -16,7 +16,7 @@ from graph.nodes.prepare import clean_question
 from graph.promise import broken_promise
 from graph.services import Services, services
 from ui.chat import text
-from ui.chat.markup import Titles, title
+from ui.chat.markup import Titles, problem, title
 from ui.lab import landscape, markup
 from ui.lab.collisions import Collision, collisions
 from ui.lab.examples import examples, passages
@@ -64,7 +64,7 @@ def _prompt(shared: Services) -> str:
     try:
         return clean_question(typed, shared.settings.max_question_chars)
     except InputError as error:
-        st.html(markup.problem(str(error)))
+        st.html(problem(str(error)))
         return ""
 
 

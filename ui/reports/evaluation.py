@@ -10,6 +10,7 @@ from core.errors import InputError
 from core.settings import ROOT
 from core.text import count
 from graph.services import services
+from ui.chat.markup import problem
 from ui.reports import markup
 from ui.reports.stored import HTML, folders, matching, plots, read
 
@@ -43,7 +44,7 @@ def _report(folder: Path) -> None:
     try:
         suites = read(folder)
     except InputError as error:
-        st.html(markup.problem(str(error)))
+        st.html(problem(str(error)))
         return
     names = [suite.suite for suite in suites]
     suite = suites[0]

@@ -29,11 +29,6 @@ def empty(said: str, command: str) -> str:
     return f'<div class="rp-empty"><p>{escape(said)}</p><code>{escape(command)}</code></div>'
 
 
-def problem(text: str) -> str:
-    """Why there is nothing to show."""
-    return f'<div class="sy-problem" role="alert">{escape(text)}</div>'
-
-
 def facts(suite: Suite) -> str:
     """Rows, and how to get the same numbers."""
     said = f"{suite.n:,} rows, 95% bootstrap intervals. Reproduce:"

@@ -11,6 +11,7 @@ from graph.nodes.prepare import clean_question
 from graph.recommendation import choosable, recommend
 from graph.recommender import LLM
 from graph.services import Services, services
+from ui.chat.markup import problem
 from ui.reports import markup
 from ui.reports.catalogue import entries
 
@@ -52,7 +53,7 @@ def _try(shared: Services) -> None:
         asked = clean_question(prompt, shared.settings.max_question_chars)
         found = recommend(shared, asked, budget=budget, floor=floor)
     except (InputError, ModelError) as error:
-        st.html(markup.problem(str(error)))
+        st.html(problem(str(error)))
         return
     st.html(markup.recommendation(found))
 

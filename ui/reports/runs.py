@@ -81,7 +81,7 @@ def _one(shared: Services, run_id: str, titles: chat.Titles) -> None:
     run = find_run(shared.engine, run_id)
     kept = {name: st.query_params.get(name) for name in ("expert", "outcome", "words")}
     if run is None or run.owner is not None:  # this page has no log-in
-        st.html(markup.problem("That run is not here: it may have been deleted.") + f'<a class="rp-back" href="?">{LIST}</a>')
+        st.html(chat.problem("That run is not here: it may have been deleted.") + f'<a class="rp-back" href="?">{LIST}</a>')
         return
     st.html(decision.opening(run, **kept))
     answer = run.answer
