@@ -48,9 +48,9 @@ class Compared:
 
 
 def compare(services: Services, tuned: Encoder, files: Files | None, progress: Progress = silent) -> list[Compared]:
-    """Both encoders' numbers on all held-out rows."""
+    """Both encoders' numbers on all held-out rows that there are."""
     before, after = ([*_measured(services, encoder, files, progress)] for encoder in (services.encoder, tuned))
-    return [Compared(rows, metric, old, new) for (rows, metric, old), (_, _, new) in zip(before, after, strict=True)]
+    return [Compared(rows, metric, old, new) for (rows, metric, old), (_, _, new) in zip(before, after, strict=True) if len(old)]
 
 
 def refusals(compared: Sequence[Compared]) -> list[str]:

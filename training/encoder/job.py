@@ -13,6 +13,7 @@ from typing import Any
 from core.errors import SwitchyardError
 from core.files import check_replaceable
 from evaluation.results import Progress, silent
+from experts.check import check_questions
 from graph.services import Services
 from retrieval.encoder import TunedEncoder
 from training.encoder.data import Files, examples
@@ -46,6 +47,8 @@ def train(
     Raises InputError for data, a checkpoint or a folder that cannot be used, SwitchyardError when a folder cannot be written.
     """
     check_replaceable(folder, "held_out", ours=FILES)
+    if not files:
+        check_questions(services.experts.values(), "dev", 1)
     work = work_folder(folder)
     rows = examples(services, files, progress)
     trainer = Trainer(rows, recipe, work, resume=resume)

@@ -72,6 +72,17 @@ def test_a_worse_encoder_is_refused_and_the_old_one_stays(tiny, bert, files, tmp
     assert sorted(p.name for p in tmp_path.iterdir() if p.name != "home") == ["tuned"]
 
 
+def test_what_nobody_held_out_is_not_judged(own_experts, bert, files, tmp_path):
+    for path in own_experts.experts_dir.rglob("*.csv"):
+        path.write_text(path.read_text().replace(",dev", ",test"))
+    shared = Services(own_experts)
+    with pytest.raises(InputError, match="Expected 1 or more different questions with the split `dev` in"):
+        train(shared, Recipe(base=bert), tmp_path / "tuned")
+    found = train(shared, Recipe(base=bert, epochs=1, batch=8), tmp_path / "tuned", files)
+    assert {compared.rows for compared in found.compared} == {"held-out questions of the file"}
+    assert all(np.isfinite(compared.gain) for compared in found.compared)
+
+
 @pytest.mark.parametrize(
     ("about", "names", "told"),
     [
