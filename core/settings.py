@@ -23,12 +23,11 @@ ROOT = Path(__file__).resolve().parent.parent
 """The checkout, or the folder that Switchyard is installed in."""
 PROVIDER_KEYS = {"openai": "OPENAI_API_KEY", "deepseek": "DEEPSEEK_API_KEY", "google_genai": "GOOGLE_API_KEY"}
 BASE_URLS = {"openai": "OPENAI_BASE_URL", "deepseek": "DEEPSEEK_BASE_URL", "google_genai": "GOOGLE_BASE_URL"}
-TRACING = ("LANGSMITH_TRACING", "LANGSMITH_API_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT")
-"""The libraries of tracing read these, and more that begin like them, from the environment themselves."""
 _TRACED = {
     "langsmith": ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING", "LANGCHAIN_TRACING_V2"),
     "otlp": ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
 }
+"""Whether there is tracing. Its libraries read these, and more that begin like them, from the environment themselves."""
 
 
 class ExpertModels(BaseModel):
