@@ -65,10 +65,10 @@ def test_the_reader_that_was_to_be_trained_further_is_kept_where_no_epoch_is_bet
     result = enough("train", "reader", "--start", str(start), "--rate", "0", "--epochs", "1", "--output", str(made))
     assert result.status == 0, result.err
     first, weights, second, ranking = result.out.splitlines()
-    assert first.startswith(f"Held-out questions, no epoch better than {start}, which is kept: r@1 ")
+    assert first.startswith(f"Held-out questions, nothing better than {start}, which is kept: r@1 ")
     assert (weights, ranking) == (f"Weights: {made}", f"Weights: {made / 'weights.json'}")
     assert second.startswith("A right sentence among the first four: penalty ")
     about = json.loads((made / "training.json").read_text())
-    assert [one["epoch"] for one in about["log"]] == [0, 1]
+    assert [one["epoch"] for one in about["log"]] == [0, 1, 1]
     assert about["recipe"]["start"] == file_checksum(start / "model.onnx")
     assert not (own_experts.home / "training" / "reader").exists(), "checkpoints go when the reader is whole"

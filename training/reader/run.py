@@ -106,9 +106,9 @@ def train_reader(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Train, fit the ranking, and only then replace the reader in `folder`.
 
-    Gives the best epoch's numbers on the held-out questions, and the ranking's. start: folder of a reader to train further; where no epoch
-    was better, it is kept, and the best epoch is 0. Raises InputError for files, a reader or a checkpoint that cannot be used,
-    SwitchyardError for a full disk or a full GPU.
+    Gives the best numbers on the held-out questions, as in `trainer.Progress.log`, and the ranking's. start: folder of a reader to train
+    further; where nothing was better, it is kept, and the best epoch is 0. Raises InputError for files, a reader or a checkpoint that
+    cannot be used, SwitchyardError for a full disk or a full GPU.
     """
     from training.reader.network import export, opened
     from training.reader.trainer import Trainer
@@ -122,7 +122,7 @@ def train_reader(
     trainer = Trainer(base, tokenizer, train, dev, recipe, work, start=network, resume=resume)
     advance = progress("Training", trainer.batches * recipe.epochs)
     advance(trainer.progress.epoch * trainer.batches + trainer.progress.batch)
-    trainer.run(lambda: advance(1), lambda _: None)
+    trainer.run(lambda: advance(1))
     made = work / "made"
     made.mkdir(exist_ok=True)
     export(trainer.model, made / MODEL)
@@ -133,7 +133,7 @@ def train_reader(
     numbers = fit_ranking(shared, made, progress)
     put_in_service(made, folder)
     shutil.rmtree(work)
-    return {name: best[name] for name in ("epoch", "r@1", "em", "f1")}, numbers
+    return best, numbers
 
 
 def put_in_service(made: Path, folder: Path) -> None:

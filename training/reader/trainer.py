@@ -5,7 +5,8 @@ Loss of a question, over its right passage and a few mined wrong ones: the right
 on its own, and the cross-entropy of the answer's first and last token (Devlin et al.: BERT, 2019), which in a wrong passage is [CLS].
 
 A checkpoint is written every five minutes; `--resume` goes on from it with the same batches. After each epoch the held-out questions
-decide whether it was the best one so far. A training that starts from a reader judges that one first, and may keep it.
+decide whether it was the best one so far. A training that starts from a reader judges that one first, and at its end the mean of the
+weights at both ends (Wortsman et al.: Model soups, 2022), and keeps whichever is the best.
 """
 
 from __future__ import annotations
@@ -45,7 +46,10 @@ BUCKET = 12
 
 @dataclass(slots=True)
 class Progress:
-    """How far a training is. `best`: the best held-out score; `log`: the numbers of each epoch."""
+    """How far a training is. `best`: the best held-out score; `log`: the numbers of each epoch.
+
+    `start`, in the last of them: the share of the weights that the training began with, where the mean of both ends was judged.
+    """
 
     epoch: int = 0
     batch: int = 0
@@ -85,6 +89,7 @@ class Trainer:
         self.recipe, self.work = recipe, work
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.model = (start or ReaderModel(base)).to(self.device)
+        self._start = {name: weights.clone() for name, weights in start.state_dict().items()} if start else {}
         self._tokenizer, self._train, self._dev = tokenizer, list(train), list(dev)
         self.data = data_hash([*train, *dev])
         self.progress = Progress()
@@ -100,7 +105,7 @@ class Trainer:
         """In an epoch."""
         return -(-len(self._train) // self.recipe.questions)
 
-    def run(self, step: Callable[[], None], epoch_done: Callable[[dict[str, float]], None]) -> None:
+    def run(self, step: Callable[[], None]) -> None:
         """Train to the end, then keep the best epoch's weights. `step` is called after each batch. Interrupted, it leaves a checkpoint."""
         try:
             if self.recipe.start and not self.progress.log:
@@ -108,7 +113,8 @@ class Trainer:
             while self.progress.epoch < self.recipe.epochs:
                 self._epoch(step)
                 self._judged(self.progress.epoch + 1)
-                epoch_done(self.progress.log[-1])
+            if self._start and "start" not in self.progress.log[-1]:
+                self._judge_mean()
         except KeyboardInterrupt:
             self._save()
             raise
@@ -134,8 +140,14 @@ class Trainer:
         numbers = {"r@1": first / max(1, len(self._dev)), "em": em / max(1, spans), "f1": f1 / max(1, spans)}
         return numbers | {"score": numbers["r@1"] + numbers["f1"]}
 
-    def _judged(self, epoch: int) -> None:
-        numbers = self.judge()
+    def _judge_mean(self) -> None:
+        """Of the weights at both ends of the training."""
+        ends = self.model.state_dict()
+        self.model.load_state_dict({name: (weights + ends[name]) / 2 for name, weights in self._start.items()})
+        self._judged(self.progress.epoch, start=0.5)
+
+    def _judged(self, epoch: int, **about: float) -> None:
+        numbers = self.judge() | about
         self.progress.log.append({"epoch": epoch, **numbers})
         self.progress.epoch, self.progress.batch = epoch, 0
         if numbers["score"] > self.progress.best:

@@ -76,9 +76,9 @@ def reader(
             work = shared.settings.home / "training" / "reader"
             files = recipe.Files(corpus, qrels, dev, text)
             network, numbers = recipe.train_reader(shared, files, settings, folder, work, start=start, resume=resume, progress=show)
-            epoch = int(network.pop("epoch"))
-            kept = f"after epoch {epoch} of {epochs}" if epoch else f"no epoch better than {start}, which is kept"
-            _tell(f"Held-out questions, {kept}", network, str(folder))
+            epoch = f"epoch {network['epoch']} of {epochs}" if network["epoch"] else f"nothing better than {start}, which is kept"
+            mean = f"the mean of {start} and " if "start" in network else ""
+            _tell(f"Held-out questions, {mean}{epoch}", {name: network[name] for name in ("r@1", "em", "f1")}, str(folder))
         else:
             numbers = recipe.fit_ranking(shared, folder, show)
     _tell("A right sentence among the first four", numbers, str(folder / "weights.json"))

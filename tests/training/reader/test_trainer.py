@@ -81,7 +81,7 @@ def stop_at(n: int):
 def test_it_learns_which_passage_answers_and_where(tiny, tmp_path):
     made = trainer(tiny, tmp_path, replace(RECIPE, epochs=40))
     before = made.judge()
-    made.run(lambda: None, lambda _: None)
+    made.run(lambda: None)
     after = made.judge()
     assert after["r@1"] == 1.0
     assert after["em"] == 1.0
@@ -90,7 +90,7 @@ def test_it_learns_which_passage_answers_and_where(tiny, tmp_path):
 
 def test_what_is_exported_reads_as_the_trained_network_does(tiny, tmp_path, encoder):
     made = trainer(tiny, tmp_path, replace(RECIPE, epochs=40))
-    made.run(lambda: None, lambda _: None)
+    made.run(lambda: None)
     export(made.model, tmp_path / "model.onnx")
     (tmp_path / "tokenizer.json").write_bytes(TOKENIZER.read_bytes())
     asked = example("green")
@@ -103,14 +103,14 @@ def test_what_is_exported_reads_as_the_trained_network_does(tiny, tmp_path, enco
 
 def test_a_stopped_training_ends_like_one_that_was_not(tiny, tmp_path):
     whole = trainer(tiny, tmp_path / "whole")
-    whole.run(lambda: None, lambda _: None)
+    whole.run(lambda: None)
     first = trainer(tiny, tmp_path / "parts")
     with pytest.raises(KeyboardInterrupt):
-        first.run(stop_at(4), lambda _: None)
+        first.run(stop_at(4))
     assert (first.progress.epoch, first.progress.batch) == (1, 1)
     second = trainer(tiny, tmp_path / "parts", resume=True)
     assert (second.progress.epoch, second.progress.batch) == (1, 1)
-    second.run(lambda: None, lambda _: None)
+    second.run(lambda: None)
     assert second.progress.log == whole.progress.log
     one, other = load_file(tmp_path / "whole" / BEST), load_file(tmp_path / "parts" / BEST)
     assert all(torch.equal(one[name], other[name]) for name in one)
@@ -118,18 +118,38 @@ def test_a_stopped_training_ends_like_one_that_was_not(tiny, tmp_path):
 
 def test_a_reader_is_trained_further_and_kept_where_it_gets_no_better(tiny, tmp_path):
     first = trainer(tiny, tmp_path / "first")
-    first.run(lambda: None, lambda _: None)
+    first.run(lambda: None)
     export(first.model, tmp_path / "model.onnx")
     recipe = replace(RECIPE, start="its checksum", rate=0.0, epochs=1)
     again = trainer(tiny, tmp_path / "again", recipe, start=opened(tmp_path, tiny))
-    again.run(lambda: None, lambda _: None)
+    again.run(lambda: None)
     kept = again.progress.log
     assert again.progress.epoch == 0, "nothing is learnt at a rate of 0"
-    assert [numbers["epoch"] for numbers in kept] == [0, 1]
+    assert [(numbers["epoch"], numbers.get("start")) for numbers in kept] == [(0, None), (1, None), (1, 0.5)]
     assert kept[0]["em"] == pytest.approx(first.progress.log[-1]["em"], abs=0.2), "it starts from what the first had learnt, in int8"
     assert kept[0]["em"] > 0.6
     weights = opened(tmp_path, tiny).state_dict()
     assert all(torch.equal(weights[name], value.cpu()) for name, value in again.model.state_dict().items())
+
+
+def test_the_mean_of_both_ends_is_kept_where_it_is_the_best(tiny, tmp_path, monkeypatch):
+    first = trainer(tiny, tmp_path / "first")
+    first.run(lambda: None)
+    export(first.model, tmp_path / "model.onnx")
+    recipe = replace(RECIPE, start="its checksum", epochs=1)
+    scores = iter([0.5, 0.4, 0.6])
+    monkeypatch.setattr(Trainer, "judge", lambda _: {"score": next(scores)})
+    further = trainer(tiny, tmp_path / "further", recipe, start=opened(tmp_path, tiny))
+    last: dict[str, torch.Tensor] = {}
+    further.run(lambda: last.update({name: weights.clone() for name, weights in further.model.state_dict().items()}))
+    assert further.progress.log[-1] == {"epoch": 1, "start": 0.5, "score": 0.6}
+    begun = opened(tmp_path, tiny).state_dict()
+    assert any(not torch.equal(begun[name], weights) for name, weights in last.items()), "something was learnt"
+    for name, weights in further.model.state_dict().items():
+        torch.testing.assert_close(weights, (begun[name] + last[name]) / 2)
+    again = trainer(tiny, tmp_path / "further", recipe, resume=True, start=opened(tmp_path, tiny))
+    again.run(lambda: pytest.fail("trained"))
+    assert again.progress.log == further.progress.log, "one that is over is not judged again"
 
 
 def test_a_folder_without_a_reader_is_no_start(tiny, tmp_path):
@@ -140,7 +160,7 @@ def test_a_folder_without_a_reader_is_no_start(tiny, tmp_path):
 
 def test_a_checkpoint_of_another_training_is_refused(tiny, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        trainer(tiny, tmp_path).run(stop_at(1), lambda _: None)
+        trainer(tiny, tmp_path).run(stop_at(1))
     with pytest.raises(InputError, match="of other data or settings"):
         trainer(tiny, tmp_path, resume=True, rows=EXAMPLES[:3])
 
@@ -148,7 +168,7 @@ def test_a_checkpoint_of_another_training_is_refused(tiny, tmp_path):
 def test_a_disk_that_is_full_leaves_the_old_checkpoint(tiny, tmp_path, monkeypatch):
     made = trainer(tiny, tmp_path)
     with pytest.raises(KeyboardInterrupt):
-        made.run(stop_at(1), lambda _: None)
+        made.run(stop_at(1))
     before = (tmp_path / CHECKPOINT).read_bytes()
 
     def full(tensors, path, about=None):
@@ -157,7 +177,7 @@ def test_a_disk_that_is_full_leaves_the_old_checkpoint(tiny, tmp_path, monkeypat
 
     monkeypatch.setattr("safetensors.torch.save_file", full)
     with pytest.raises(SwitchyardError, match=r"Cannot write .*best\.safetensors: .*No space left.*--resume"):
-        made.run(lambda: None, lambda _: None)
+        made.run(lambda: None)
     assert (tmp_path / CHECKPOINT).read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
@@ -170,7 +190,7 @@ def test_out_of_memory_on_a_gpu_is_one_line_with_the_way_on(tiny, tmp_path, monk
 
     monkeypatch.setattr(made, "_loss", full)
     with pytest.raises(SwitchyardError, match=r"out of memory.*--resume --questions"):
-        made.run(lambda: None, lambda _: None)
+        made.run(lambda: None)
     assert (tmp_path / CHECKPOINT).exists()
 
 
