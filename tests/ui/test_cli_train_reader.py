@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import pytest
 
@@ -50,6 +51,19 @@ def test_too_few_questions_for_the_ranking_are_found_before_the_training(switchy
     result = switchyard("train", "reader", *options, "--output", str(tmp_path / "made"))
     assert (result.status, result.out) == (2, "")
     assert result.err == f"Error: {TOO_FEW}\n"
+
+
+def test_one_document_alone_does_not_show_when_there_is_no_answer(enough, own_experts, monkeypatch, tmp_path):
+    monkeypatch.setattr("training.reader.run.of_expert", lambda *_: pytest.fail("mined"))
+    shutil.rmtree(own_experts.experts_dir / "bees")
+    corpus = own_experts.experts_dir / "tea" / "corpus"
+    first, *others = sorted(corpus.iterdir())
+    for path in others:
+        first.write_text(f"{first.read_text()}\n\n{path.read_text()}")
+        path.unlink()
+    result = enough("train", "reader", "--output", str(tmp_path / "made"))
+    assert (result.status, result.out) == (2, "")
+    assert "Error: Expected two documents or more: " in result.err
 
 
 def test_key_facts_that_stand_in_no_document_are_found_before_the_training(enough, own_experts, tmp_path):

@@ -173,6 +173,8 @@ def _check_questions(shared: Services) -> None:
     """The ranking is fitted last: what it lacks must not be found after an hour of training. Raises InputError."""
     check_questions(shared.experts.values(), "train", 1)
     check_questions(shared.experts.values(), "dev", ranking.FOLDS)
+    if len({(name, passage.document) for name in shared.experts for passage in shared.index(name).passages}) < 2:
+        raise InputError("Expected two documents or more: a question read without its own shows what there being no answer looks like.")
 
 
 def _index(shared: Services, passages: Sequence[Passage], source: Path, work: Path, progress: Progress) -> Index:
