@@ -106,8 +106,8 @@ def train_reader(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Train, fit the ranking, and only then replace the reader in `folder`.
 
-    Gives the best numbers on the held-out questions, as in `trainer.Progress.log`, and the ranking's. start: folder of a reader to train
-    further; where nothing was better, it is kept, and the best epoch is 0. Raises InputError for files, a reader or a checkpoint that
+    Gives the kept one's numbers on the held-out questions, as in `trainer.Progress.log`, and the ranking's. start: folder of a reader to
+    train further; where nothing was better, it is kept, and the best epoch is 0. Raises InputError for files, a reader or a checkpoint that
     cannot be used, SwitchyardError for a full disk or a full GPU.
     """
     from training.reader.network import export, opened
@@ -127,13 +127,12 @@ def train_reader(
     made.mkdir(exist_ok=True)
     export(trainer.model, made / MODEL)
     shutil.copyfile(base / TOKENIZER, made / TOKENIZER)
-    best = max(trainer.progress.log, key=lambda numbers: numbers["score"])
     about = {"recipe": asdict(recipe), "data": trainer.data, "examples": len(train), "held_out": len(dev), "log": trainer.progress.log}
     (made / TRAINING).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     numbers = fit_ranking(shared, made, progress)
     put_in_service(made, folder)
     shutil.rmtree(work)
-    return best, numbers
+    return trainer.kept, numbers
 
 
 def put_in_service(made: Path, folder: Path) -> None:

@@ -5,8 +5,8 @@ Loss of a question, over its right passage and a few mined wrong ones: the right
 on its own, and the cross-entropy of the answer's first and last token (Devlin et al.: BERT, 2019), which in a wrong passage is [CLS].
 
 A checkpoint is written every five minutes; `--resume` goes on from it with the same batches. After each epoch the held-out questions
-decide whether it was the best one so far. A training that starts from a reader judges that one first, and at its end the mean of the
-weights at both ends (Wortsman et al.: Model soups, 2022), and keeps whichever is the best.
+decide whether it was the best one so far. A training that starts from a reader judges that one first, and keeps it where nothing is
+better; at its end it judges the mean of the weights at both ends (Wortsman et al.: Model soups, 2022), too.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 CHECKPOINT, BEST = "checkpoint.safetensors", "best.safetensors"
 SAVE_EVERY_S = 300.0
 WARM_UP = 0.1
+CHANCE = 0.005
+"""Of the held-out score. The mean of both ends may be so much worse than the best epoch: it is told to err less on what is new to both."""
 JUDGED = 8
 """Passages a held-out question is judged on: the right one and the hardest wrong ones."""
 BUCKET = 12
@@ -113,17 +115,22 @@ class Trainer:
             while self.progress.epoch < self.recipe.epochs:
                 self._epoch(step)
                 self._judged(self.progress.epoch + 1)
-            if self._start and "start" not in self.progress.log[-1]:
-                self._judge_mean()
         except KeyboardInterrupt:
             self._save()
             raise
         except torch.cuda.OutOfMemoryError:
             self._save()
             raise SwitchyardError("The GPU is out of memory. Go on with smaller batches: --resume --questions 4") from None
+        if self._start and "start" not in self.progress.log[-1]:
+            self._judge_mean()  # stopped in here, the checkpoint is that of the last epoch
         log = self.progress.log
         self._load(BEST)
         self.progress.log = log  # with the epochs after the best
+
+    @property
+    def kept(self) -> dict[str, float]:
+        """The numbers of the weights that were kept."""
+        return next(numbers for numbers in self.progress.log if numbers["score"] == self.progress.best)
 
     def judge(self) -> dict[str, float]:
         """On the held-out questions: r@1 among the right and the hardest wrong passages, and token F1 and exact match of the span."""
@@ -141,9 +148,10 @@ class Trainer:
         return numbers | {"score": numbers["r@1"] + numbers["f1"]}
 
     def _judge_mean(self) -> None:
-        """Of the weights at both ends of the training."""
+        """Of the weights at both ends of the training; what it began with is only left for something better."""
         ends = self.model.state_dict()
         self.model.load_state_dict({name: (weights + ends[name]) / 2 for name, weights in self._start.items()})
+        self.progress.best = max(self.progress.log[0]["score"], self.progress.best - CHANCE)
         self._judged(self.progress.epoch, start=0.5)
 
     def _judged(self, epoch: int, **about: float) -> None:

@@ -132,24 +132,60 @@ def test_a_reader_is_trained_further_and_kept_where_it_gets_no_better(tiny, tmp_
     assert all(torch.equal(weights[name], value.cpu()) for name, value in again.model.state_dict().items())
 
 
-def test_the_mean_of_both_ends_is_kept_where_it_is_the_best(tiny, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("scores", "kept"),
+    [
+        ((0.5, 0.4, 0.6), {"epoch": 1, "score": 0.6, "start": 0.5}),
+        ((0.5, 0.6, 0.597), {"epoch": 1, "score": 0.597, "start": 0.5}),
+        ((0.5, 0.6, 0.59), {"epoch": 1, "score": 0.6}),
+        ((0.5, 0.4, 0.499), {"epoch": 0, "score": 0.5}),
+    ],
+)
+def test_the_mean_of_both_ends_is_kept_where_it_is_as_good_as_the_best_epoch(tiny, tmp_path, monkeypatch, scores, kept):
     first = trainer(tiny, tmp_path / "first")
     first.run(lambda: None)
     export(first.model, tmp_path / "model.onnx")
     recipe = replace(RECIPE, start="its checksum", epochs=1)
-    scores = iter([0.5, 0.4, 0.6])
-    monkeypatch.setattr(Trainer, "judge", lambda _: {"score": next(scores)})
+    judged = iter(scores)
+    monkeypatch.setattr(Trainer, "judge", lambda _: {"score": next(judged)})
     further = trainer(tiny, tmp_path / "further", recipe, start=opened(tmp_path, tiny))
     last: dict[str, torch.Tensor] = {}
     further.run(lambda: last.update({name: weights.clone() for name, weights in further.model.state_dict().items()}))
-    assert further.progress.log[-1] == {"epoch": 1, "start": 0.5, "score": 0.6}
+    assert (further.kept, len(further.progress.log)) == (kept, 3)
     begun = opened(tmp_path, tiny).state_dict()
     assert any(not torch.equal(begun[name], weights) for name, weights in last.items()), "something was learnt"
+    share = kept.get("start", 1.0 if kept["epoch"] == 0 else 0.0)
     for name, weights in further.model.state_dict().items():
-        torch.testing.assert_close(weights, (begun[name] + last[name]) / 2)
+        torch.testing.assert_close(weights, share * begun[name] + (1 - share) * last[name])
     again = trainer(tiny, tmp_path / "further", recipe, resume=True, start=opened(tmp_path, tiny))
     again.run(lambda: pytest.fail("trained"))
-    assert again.progress.log == further.progress.log, "one that is over is not judged again"
+    assert (again.progress.log, again.kept) == (further.progress.log, kept), "one that is over is not judged again"
+
+
+def test_a_training_that_is_stopped_while_the_mean_is_judged_judges_it_again(tiny, tmp_path, monkeypatch):
+    first = trainer(tiny, tmp_path / "first")
+    first.run(lambda: None)
+    export(first.model, tmp_path / "model.onnx")
+    recipe = replace(RECIPE, start="its checksum", epochs=1)
+
+    def further(work, scores, *, resume=False):
+        def judge(_):
+            if (score := next(judged)) is None:
+                raise KeyboardInterrupt
+            return {"score": score}
+
+        judged = iter(scores)
+        monkeypatch.setattr(Trainer, "judge", judge)
+        made = trainer(tiny, tmp_path / work, recipe, resume=resume, start=opened(tmp_path, tiny))
+        made.run(lambda: None)
+        return made
+
+    whole = further("whole", [0.5, 0.6, 0.7])
+    with pytest.raises(KeyboardInterrupt):
+        further("parts", [0.5, 0.6, None])
+    again = further("parts", [0.7], resume=True)
+    assert again.progress.log == whole.progress.log
+    assert all(torch.equal(weights, whole.model.state_dict()[name]) for name, weights in again.model.state_dict().items())
 
 
 def test_a_folder_without_a_reader_is_no_start(tiny, tmp_path):
