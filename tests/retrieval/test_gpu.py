@@ -27,9 +27,12 @@ def test_without_a_gpu_the_processor_is_used(encoder_cache):
 def test_the_reader_says_the_same(minilm):
     onnx, torch = Reader(FOLDER, minilm), Reader(FOLDER, minilm)
     torch.__dict__["_network"] = (TorchReader(FOLDER / "model.onnx", packaged_model(), "cpu"), onnx._network[1])
+    apart = []
     for one, other in zip(onnx.read(QUESTION, PASSAGES), torch.read(QUESTION, PASSAGES), strict=True):
         assert one.answers == pytest.approx(other.answers, abs=0.5)
-        assert [s.score for s in one.sentences] == pytest.approx([s.score for s in other.sentences], abs=2.0), "of -8 to 9"
+        apart += [abs(s.score - o.score) for s, o in zip(one.sentences, other.sentences, strict=True)]
+    # Of scores from -8 to 9. The ONNX network rounds its activations to 8 bits, which moves a single score by up to 2.8.
+    assert max(apart) < 4 and np.mean(apart) < 1
     best, same = onnx.rank(QUESTION, PASSAGES)[0], torch.rank(QUESTION, PASSAGES)[0]
     assert (best.text, best.passage) == (same.text, same.passage) == ("Green tea steeps for two minutes.", 0)
 
