@@ -122,7 +122,7 @@ def train_reader(
     trainer = Trainer(base, tokenizer, train, dev, recipe, work, start=network, resume=resume)
     advance = progress("Training", trainer.batches * recipe.epochs)
     advance(trainer.progress.epoch * trainer.batches + trainer.progress.batch)
-    trainer.run(lambda: advance(1))
+    kept = trainer.run(lambda: advance(1))
     made = work / "made"
     made.mkdir(exist_ok=True)
     export(trainer.model, made / MODEL)
@@ -132,7 +132,7 @@ def train_reader(
     numbers = fit_ranking(shared, made, progress)
     put_in_service(made, folder)
     shutil.rmtree(work)
-    return trainer.kept, numbers
+    return kept, numbers
 
 
 def put_in_service(made: Path, folder: Path) -> None:

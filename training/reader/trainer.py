@@ -107,8 +107,11 @@ class Trainer:
         """In an epoch."""
         return -(-len(self._train) // self.recipe.questions)
 
-    def run(self, step: Callable[[], None]) -> None:
-        """Train to the end, then keep the best epoch's weights. `step` is called after each batch. Interrupted, it leaves a checkpoint."""
+    def run(self, step: Callable[[], None]) -> dict[str, float]:
+        """Train to the end, then keep the best weights, and give their numbers. `step` is called after each batch.
+
+        Interrupted, it leaves a checkpoint.
+        """
         try:
             if self.recipe.start and not self.progress.log:
                 self._judged(0)
@@ -125,12 +128,9 @@ class Trainer:
             self._judge_mean()  # stopped in here, the checkpoint is that of the last epoch
         log = self.progress.log
         self._load(BEST)
+        kept = self.progress.log[-1]
         self.progress.log = log  # with the epochs after the best
-
-    @property
-    def kept(self) -> dict[str, float]:
-        """The numbers of the weights that were kept."""
-        return next(numbers for numbers in self.progress.log if numbers["score"] == self.progress.best)
+        return kept
 
     def judge(self) -> dict[str, float]:
         """On the held-out questions: r@1 among the right and the hardest wrong passages, and token F1 and exact match of the span."""
