@@ -71,7 +71,10 @@ def test_key_facts_that_stand_in_no_document_are_found_before_the_training(enoug
         path.write_text(re.sub(r"[^,]+,([^,]+,dev)", r"told nowhere,\1", path.read_text()))
     result = enough("train", "reader", "--output", str(tmp_path / "made"))
     assert (result.status, result.out) == (2, "")
-    assert "Error: Expected a `dev` question whose key fact stands in its document; found none. Run: switchyard expert check" in result.err
+    assert (
+        "Error: Expected a `dev` question whose key fact stands in its document; found none. Run: switchyard expert check NAME"
+        in result.err
+    )
 
 
 def test_the_reader_that_was_to_be_trained_further_is_kept_where_no_epoch_is_better(enough, own_experts, tmp_path):

@@ -78,7 +78,7 @@ def gather(shared: Services, files: Files, work: Path, seed: int, progress: Prog
         own[split] = [x for name, e in shared.experts.items() for x in of_expert(e, shared.index(name), shared.encoder, split, advance)]
         if not own[split]:
             raise InputError(
-                f"Expected a `{split}` question whose key fact stands in its document; found none. Run: switchyard expert check"
+                f"Expected a `{split}` question whose key fact stands in its document; found none. Run: switchyard expert check NAME"
             )
     examples = {"train": own["train"] * OWN_TWICE, "dev": own["dev"]}
     if files.corpus:
